@@ -1,0 +1,86 @@
+#include <string.h>
+
+#include "algorithms/steps.h"
+#include "collectives/refs.h"
+#include "comm.h"
+#include "kernels/fpenv.h"
+#include "kernels/reduce.h"
+
+static void call_kernel(const struct uni_call *call, void *const *out, size_t n_out, const void *const *in,
+                        size_t n_in, size_t bytes) {
+  uint64_t environment = uni_fpenv_enter();
+  uni_kernels()->fold[call->dtype][call->op](out, n_out, in, n_in, bytes / call->element);
+  uni_fpenv_leave(environment);
+}
+
+static bool takes_result(const struct uni_call *call, int rank) {
+  return call->kind != UNI_REDUCE || rank == call->root;
+}
+
+/* Can the owner write the result into this rank's buffer? */
+static bool is_pushed(const unisono_comm *comm, int rank, const struct uni_part *part) {
+  return comm->run.plan.algorithm != UNI_PULL && uni_view_takes(&comm->run.recv[rank], part->to, part->bytes);
+}
+
+/* Can the others read the owner's result in its own buffer? */
+static bool is_readable(const unisono_comm *comm, int owner, const struct uni_part *part) {
+  return takes_result(&comm->run.call, owner) &&
+         uni_view_covers(&comm->run.recv[owner], part->to, part->bytes);
+}
+
+static char *result_stage(const unisono_comm *comm, const struct uni_lane *lane,
+                          const struct uni_chunk *chunk, int owner) {
+  uint32_t index = (uint32_t)(lane - comm->run.lanes);
+  return uni_comm_stage(comm, owner, index, UNI_STAGE_OUT, comm->run.chunks + chunk->index);
+}
+
+/* Every place that this rank's result goes to. */
+static size_t find_outputs(const unisono_comm *comm, const struct uni_lane *lane,
+                           const struct uni_chunk *chunk, const struct uni_part *part, void **outputs) {
+  const struct uni_run *run = &comm->run;
+  size_t n = 0;
+  bool is_missing = false;
+  if (run->call.kind == UNI_REDUCE_SCATTER || takes_result(&run->call, comm->rank))
+    outputs[n++] = (char *)run->call.recv + part->to;
+  for (int r = 0; r < comm->size && run->call.kind != UNI_REDUCE_SCATTER; r++) {
+    if (r == comm->rank || !takes_result(&run->call, r))
+      continue;
+    if (is_pushed(comm, r, part))
+      outputs[n++] = run->recv[r].base + part->to;
+    else
+      is_missing = true;
+  }
+  if (is_missing && !is_readable(comm, comm->rank, part))
+    outputs[n++] = result_stage(comm, lane, chunk, comm->rank);
+  return n;
+}
+
+void uni_fold_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk) {
+  size_t index = (size_t)(lane - comm->run.lanes), n = (size_t)comm->size;
+  const void **inputs = comm->run.inputs + index * n;
+  void **outputs = comm->run.outputs + index * (n + 1);
+  struct uni_part mine = uni_part_of(comm, chunk, comm->rank, comm->rank);
+  if (mine.bytes == 0)
+    return;
+  for (int r = 0; r < comm->size; r++) {
+    struct uni_part part = uni_part_of(comm, chunk, r, comm->rank);
+    inputs[r] = uni_part_source(comm, lane, chunk, r, &part);
+  }
+  size_t n_out = find_outputs(comm, lane, chunk, &mine, outputs);
+  call_kernel(&comm->run.call, outputs, n_out, inputs, n, mine.bytes);
+}
+
+void uni_gather_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk) {
+  const struct uni_run *run = &comm->run;
+  if (!takes_result(&run->call, comm->rank))
+    return;
+  for (int i = 1; i < comm->size; i++) {
+    int owner = (comm->rank + i) % comm->size;
+    struct uni_part part = uni_part_of(comm, chunk, owner, owner);
+    if (part.bytes == 0 || is_pushed(comm, comm->rank, &part))
+      continue;
+    const char *source = is_readable(comm, owner, &part) ? run->recv[owner].base + part.to
+                                                         : result_stage(comm, lane, chunk, owner);
+    memcpy((char *)run->call.recv + part.to, source, part.bytes);
+  }
+}

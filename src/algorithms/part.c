@@ -1,0 +1,107 @@
+#include "algorithms/part.h"
+
+#include "collectives/refs.h"
+#include "comm.h"
+
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *lane, uint64_t index) {
+  const struct uni_plan *plan = &comm->run.plan;
+  struct uni_chunk chunk = {.index = index, .room = plan->chunk};
+  if (plan->has_edges) {
+    size_t bounds[4] = {0, plan->edges[0], plan->edges[1], plan->total};
+    chunk.from = bounds[index];
+    chunk.to = bounds[index + 1];
+  } else {
+    chunk.from = lane->from + least(lane->bytes, (size_t)index * plan->chunk);
+    chunk.to = lane->from + least(lane->bytes, (size_t)index * plan->chunk + plan->chunk);
+  }
+  return chunk;
+}
+
+bool uni_parts_are_alike(enum uni_kind kind) {
+  return kind == UNI_BROADCAST || kind == UNI_ALL_GATHER || kind == UNI_GATHER || kind == UNI_ALL_GATHERV;
+}
+
+/* The slice of a chunk that `owner` folds: whole lines, so that owners do not share any. */
+static struct uni_part slice(const unisono_comm *comm, const struct uni_chunk *chunk, int owner) {
+  size_t bytes = chunk->to - chunk->from, n = (size_t)comm->size;
+  size_t each = ((bytes + n - 1) / n + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
+  size_t from = least(bytes, each * (size_t)owner), to = least(bytes, from + each);
+  return (struct uni_part){
+      .from = chunk->from + from, .bytes = to - from, .stage = from, .to = chunk->from + from};
+}
+
+/* The bytes of the chunk in a block that begins at `from` in the send buffer and at `to` in the receive
+ * buffer. */
+static struct uni_part in_block(const struct uni_chunk *chunk, size_t from, size_t bytes, size_t to,
+                                size_t stage) {
+  if (chunk->from >= bytes)
+    return (struct uni_part){.bytes = 0};
+  return (struct uni_part){.from = from + chunk->from,
+                           .bytes = least(bytes, chunk->to) - chunk->from,
+                           .stage = stage,
+                           .to = to + chunk->from};
+}
+
+static struct uni_part in_v_block(const unisono_comm *comm, const struct uni_chunk *chunk, int sender,
+                                  int reader) {
+  const struct uni_call *call = &comm->run.call;
+  struct uni_pair pair = comm->run.pairs[sender];
+  size_t to = call->recv_displs[sender] * call->element, stage = 0;
+  if (call->kind == UNI_ALL_TO_ALLV)
+    stage = chunk->room * (size_t)reader;
+  if (reader != comm->rank) { /* what this rank sends */
+    pair = (struct uni_pair){0, call->block};
+    if (call->kind == UNI_ALL_TO_ALLV)
+      pair = (struct uni_pair){call->send_displs[reader] * call->element,
+                               call->send_counts[reader] * call->element};
+    to = 0;
+  }
+  return in_block(chunk, pair.from, pair.bytes, to, stage);
+}
+
+struct uni_part uni_part_of(const unisono_comm *comm, const struct uni_chunk *chunk, int sender, int reader) {
+  const struct uni_call *call = &comm->run.call;
+  size_t block = call->block, at_reader = block * (size_t)reader, at_sender = block * (size_t)sender;
+  size_t room = chunk->room * (size_t)reader;
+  bool reads = true;
+  switch (call->kind) {
+  case UNI_ALL_REDUCE:
+  case UNI_REDUCE:
+    return slice(comm, chunk, reader);
+  case UNI_REDUCE_SCATTER:
+    return in_block(chunk, at_reader, block, 0, room);
+  case UNI_BROADCAST:
+    reads = sender == call->root && reader != call->root;
+    return in_block(chunk, 0, reads ? block : 0, 0, 0);
+  case UNI_GATHER:
+    reads = reader == call->root;
+    return in_block(chunk, 0, reads ? block : 0, at_sender, 0);
+  case UNI_ALL_GATHER:
+    return in_block(chunk, 0, block, at_sender, 0);
+  case UNI_SCATTER:
+    reads = sender == call->root;
+    return in_block(chunk, at_reader, reads ? block : 0, 0, room);
+  case UNI_ALL_TO_ALL:
+    return in_block(chunk, at_reader, block, at_sender, room);
+  case UNI_ALL_TO_ALLV:
+  case UNI_ALL_GATHERV:
+    return in_v_block(comm, chunk, sender, reader);
+  default:
+    return (struct uni_part){.bytes = 0};
+  }
+}
+
+const void *uni_part_source(const unisono_comm *comm, const struct uni_lane *lane,
+                            const struct uni_chunk *chunk, int sender, const struct uni_part *part) {
+  const struct uni_run *run = &comm->run;
+  if (sender == comm->rank)
+    return (const char *)run->call.send + part->from;
+  if (uni_view_covers(&run->send[sender], part->from, part->bytes))
+    return run->send[sender].base + part->from;
+  uint32_t index = (uint32_t)(lane - run->lanes);
+  return uni_comm_stage(comm, sender, index, UNI_STAGE_IN, run->chunks + chunk->index) + part->stage;
+}

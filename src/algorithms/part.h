@@ -1,0 +1,35 @@
+/* What one rank reads of another's send buffer: the one place that knows how the collectives differ.
+ *
+ * A chunk is the bytes [from, to) of a block (of the whole buffer, where there is only one). */
+#ifndef UNI_ALGORITHMS_PART_H
+#define UNI_ALGORITHMS_PART_H
+
+#include "collectives/run.h"
+
+struct uni_chunk {
+  uint64_t index; /* within its lane */
+  size_t from, to;
+  size_t room; /* bytes of a stage that belong to each reader, where readers read different things */
+};
+
+struct uni_part {
+  size_t from;  /* in the sender's send buffer */
+  size_t bytes; /* 0: nothing */
+  size_t stage; /* in the sender's stage */
+  size_t to;    /* in the reader's receive buffer */
+};
+
+/* The chunk `index` of the lane. */
+struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *lane, uint64_t index);
+
+/* What `reader` reads of `sender` in this chunk. For v-collectives one of the two is this rank. */
+struct uni_part uni_part_of(const unisono_comm *comm, const struct uni_chunk *chunk, int sender, int reader);
+
+/* Do all readers read the same of a sender? */
+bool uni_parts_are_alike(enum uni_kind kind);
+
+/* Where the reader (this rank) finds the sender's part: in its buffer or its stage. */
+const void *uni_part_source(const unisono_comm *comm, const struct uni_lane *lane,
+                            const struct uni_chunk *chunk, int sender, const struct uni_part *part);
+
+#endif

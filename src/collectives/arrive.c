@@ -1,0 +1,171 @@
+#include "collectives/arrive.h"
+
+#include <stdio.h>
+
+#include "algorithms/inline.h"
+#include "algorithms/steps.h"
+#include "collectives/refs.h"
+#include "collectives/select.h"
+#include "comm.h"
+#include "kernels/reduce.h"
+#include "shm/wait.h"
+
+static uint32_t call_word(const struct uni_call *call) {
+  return (uint32_t)call->kind | (uint32_t)call->dtype << 8 | (uint32_t)call->op << 16;
+}
+
+void uni_set_up_lanes(unisono_comm *comm) {
+  struct uni_run *run = &comm->run;
+  struct uni_plan *plan = &run->plan;
+  size_t share = (plan->total / plan->lanes + UNI_LINE - 1) / UNI_LINE * UNI_LINE, from = 0;
+  for (uint32_t i = 0; i < plan->lanes; i++) {
+    struct uni_lane *lane = &run->lanes[i];
+    size_t left = plan->total - from;
+    lane->from = from;
+    lane->bytes = i + 1 == plan->lanes || left < share ? left : share;
+    lane->cursor = 0;
+    atomic_store_explicit(&lane->step, 1, memory_order_relaxed);
+    atomic_store_explicit(&lane->done, false, memory_order_relaxed);
+    from += lane->bytes;
+  }
+}
+
+/* What the peers cannot read in this rank's buffer goes to its stage already now. */
+static void stage_first_chunk(unisono_comm *comm) {
+  struct uni_run *run = &comm->run;
+  size_t bytes = uni_call_send_bytes(&run->call, comm->size, comm->rank);
+  run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
+  run->plan.has_edges = false;
+  if (bytes == 0 || uni_view_covers(&run->send[comm->rank], 0, bytes))
+    return;
+  for (uint32_t i = 0; i < run->plan.lanes; i++) {
+    struct uni_chunk chunk = uni_chunk_of(comm, &run->lanes[i], 0);
+    uni_stage_chunk(comm, &run->lanes[i], &chunk);
+  }
+}
+
+/* Finds this rank's buffers, and notes what of them peers may come to write. */
+static void locate_buffers(unisono_comm *comm) {
+  struct uni_run *run = &comm->run;
+  const struct uni_call *call = &run->call;
+  size_t send = uni_call_send_bytes(call, comm->size, comm->rank);
+  size_t recv = uni_call_recv_bytes(call, comm->size, comm->rank);
+  run->send_ref = uni_ref_of(comm, call->send, send);
+  if (call->send == call->recv && (call->kind == UNI_ALL_TO_ALL || call->kind == UNI_ALL_TO_ALLV))
+    run->send_ref.segment =
+        UNI_PRIVATE; /* exchanged in place: each chunk is staged before it is overwritten */
+  run->recv_ref = uni_kind_shares_result(call->kind) ? uni_ref_of(comm, call->recv, recv)
+                                                     : (struct uni_ref){.segment = UNI_PRIVATE};
+  uni_view_of(comm, comm->rank, run->send_ref, send, (void *)(uintptr_t)call->send, &run->send[comm->rank]);
+  uni_view_of(comm, comm->rank, run->recv_ref, recv, call->recv, &run->recv[comm->rank]);
+  const struct uni_view *view = &run->recv[comm->rank];
+  run->exposed = view->push_to ? view->base + view->push_from : NULL;
+  run->exposed_bytes = view->push_to - view->push_from;
+}
+
+static void publish_counts(unisono_comm *comm) {
+  const struct uni_call *call = &comm->run.call;
+  uint64_t *counts = uni_comm_counts(comm, comm->rank, UNI_SEND_COUNTS);
+  uint64_t *displs = uni_comm_counts(comm, comm->rank, UNI_SEND_DISPLS);
+  uint64_t *extent = uni_comm_counts(comm, comm->rank, UNI_SEND_EXTENT);
+  for (int r = 0; r < comm->size; r++) {
+    counts[r] = call->send_counts ? call->send_counts[r] : call->count;
+    displs[r] = call->send_displs ? call->send_displs[r] : 0;
+  }
+  extent[0] = uni_call_send_bytes(call, comm->size, comm->rank);
+}
+
+/* The most elements that this rank sends to one other: decides, with the others', how many chunks there are.
+ */
+static size_t line_count(const unisono_comm *comm) {
+  const struct uni_call *call = &comm->run.call;
+  size_t most = call->count;
+  for (int r = 0; r < comm->size && call->send_counts; r++)
+    most = call->send_counts[r] > most ? call->send_counts[r] : most;
+  return most;
+}
+
+static void fill_line(unisono_comm *comm, struct uni_arrival *line) {
+  const struct uni_run *run = &comm->run;
+  line->call = call_word(&run->call);
+  line->root = (uint16_t)run->call.root;
+  line->count = line_count(comm);
+  line->match = run->call.match;
+  if (!run->is_inline) {
+    line->send = run->send_ref;
+    line->recv = run->recv_ref;
+  }
+}
+
+void uni_arrive(unisono_comm *comm) {
+  struct uni_run *run = &comm->run;
+  struct uni_slot *slot = uni_slot_of(comm, comm->rank, run->sequence);
+  if (run->is_inline) {
+    uni_inline_put(comm, slot);
+  } else {
+    locate_buffers(comm);
+    if (uni_kind_is_v(run->call.kind))
+      publish_counts(comm);
+    run->plan.total = run->call.send_counts ? line_count(comm) * run->call.element : run->call.block;
+    run->plan.lanes = uni_kind_is_v(run->call.kind) ? 1 : uni_select_lanes(comm, run->plan.total);
+    uni_set_up_lanes(comm);
+    stage_first_chunk(comm);
+  }
+  fill_line(comm, &slot->arrival);
+  /* release: whoever reads the stamp reads the line, the payload and the stage as written above */
+  atomic_store_explicit(&slot->arrival.stamp, run->sequence, memory_order_release);
+  uni_wake(comm);
+}
+
+/* ---- meeting the others */
+
+static void describe(const struct uni_arrival *line, char *text, size_t n) {
+  enum uni_kind kind = (enum uni_kind)(line->call & 0xff);
+  int used = snprintf(text, n, "%s with count %llu", uni_kind_name(kind), (unsigned long long)line->count);
+  if (kind != UNI_BARRIER)
+    used += snprintf(text + used, n - (size_t)used, ", %s",
+                     uni_dtype_name((unisono_dtype)(line->call >> 8 & 0xff)));
+  if (uni_kind_folds(kind))
+    used +=
+        snprintf(text + used, n - (size_t)used, ", %s", uni_op_name((unisono_op)(line->call >> 16 & 0xff)));
+  if (uni_kind_has_root(kind))
+    used += snprintf(text + used, n - (size_t)used, ", root %u", line->root);
+  if (line->match)
+    snprintf(text + used, n - (size_t)used, ", match id %016llx", (unsigned long long)line->match);
+}
+
+static bool matches(const struct uni_arrival *theirs, const struct uni_arrival *mine) {
+  return theirs->call == mine->call && theirs->root == mine->root && theirs->match == mine->match &&
+         (theirs->count == mine->count || uni_kind_is_v((enum uni_kind)(mine->call & 0xff)));
+}
+
+static void report_mismatch(unisono_comm *comm, int rank, const struct uni_arrival *theirs,
+                            const struct uni_arrival *mine) {
+  char a[128], b[128];
+  describe(theirs, a, sizeof a);
+  describe(mine, b, sizeof b);
+  uni_comm_break(comm, UNISONO_ERROR_MISMATCH, "rank %d called %s, rank %d %s", rank, a, comm->rank, b);
+}
+
+bool uni_has_arrived(const unisono_comm *comm, int rank, uint64_t sequence) {
+  /* acquire: the rank's line and what it wrote before it are there, and it has finished all operations before
+   */
+  return atomic_load_explicit(&uni_slot_of(comm, rank, sequence)->arrival.stamp, memory_order_acquire) ==
+         sequence;
+}
+
+bool uni_meet_arrivals(unisono_comm *comm, uint64_t sequence) {
+  struct uni_run *run = &comm->run;
+  const struct uni_arrival *mine = &uni_slot_of(comm, comm->rank, sequence)->arrival;
+  for (; run->cursor < comm->size; run->cursor++) {
+    const struct uni_arrival *line = &uni_slot_of(comm, run->cursor, sequence)->arrival;
+    if (!uni_has_arrived(comm, run->cursor, sequence))
+      return false;
+    if (run->cursor != comm->rank && !matches(line, mine)) {
+      report_mismatch(comm, run->cursor, line, mine);
+      return false;
+    }
+  }
+  run->cursor = 0;
+  return true;
+}

@@ -1,0 +1,72 @@
+/* A collective as its caller asked for it, arguments checked. */
+#ifndef UNI_COLLECTIVES_CALL_H
+#define UNI_COLLECTIVES_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "unisono.h"
+
+enum uni_kind {
+  UNI_BARRIER,
+  UNI_ALL_REDUCE,
+  UNI_REDUCE,
+  UNI_REDUCE_SCATTER,
+  UNI_BROADCAST,
+  UNI_ALL_GATHER,
+  UNI_GATHER,
+  UNI_SCATTER,
+  UNI_ALL_TO_ALL,
+  UNI_ALL_TO_ALLV,
+  UNI_ALL_GATHERV,
+  UNI_KINDS
+};
+
+struct uni_call {
+  enum uni_kind kind;
+  unisono_dtype dtype;
+  unisono_op op;
+  int root; /* 0 where there is none */
+  const void *send;
+  void *recv;
+  size_t count; /* elements of one block: what a rank gives, or what it gets of each */
+  size_t block; /* the same in bytes */
+  size_t element;
+  uint64_t match; /* hash of the match id; 0: none */
+  /* v-collectives, else NULL; for all_gatherv the send arrays are NULL too */
+  const size_t *send_counts, *send_displs, *recv_counts, *recv_displs;
+};
+
+const char *uni_kind_name(enum uni_kind kind);
+
+/* Does the kind fold (or else only copy)? */
+static inline bool uni_kind_folds(enum uni_kind kind) {
+  return kind == UNI_ALL_REDUCE || kind == UNI_REDUCE || kind == UNI_REDUCE_SCATTER;
+}
+
+/* Does each rank fold a slice for others, who take the whole? Their receive buffers may then be written to.
+ */
+static inline bool uni_kind_shares_result(enum uni_kind kind) {
+  return kind == UNI_ALL_REDUCE || kind == UNI_REDUCE;
+}
+
+/* Has the send buffer one block for each rank? */
+static inline bool uni_kind_scatters(enum uni_kind kind) {
+  return kind == UNI_REDUCE_SCATTER || kind == UNI_SCATTER || kind == UNI_ALL_TO_ALL ||
+         kind == UNI_ALL_TO_ALLV;
+}
+
+static inline bool uni_kind_has_root(enum uni_kind kind) {
+  return kind == UNI_REDUCE || kind == UNI_BROADCAST || kind == UNI_GATHER || kind == UNI_SCATTER;
+}
+
+static inline bool uni_kind_is_v(enum uni_kind kind) {
+  return kind == UNI_ALL_TO_ALLV || kind == UNI_ALL_GATHERV;
+}
+
+/* The bytes of this rank's send and receive buffer; 0 where its role uses none. */
+size_t uni_call_send_bytes(const struct uni_call *call, int size, int rank);
+size_t uni_call_recv_bytes(const struct uni_call *call, int size, int rank);
+
+#endif

@@ -1,0 +1,105 @@
+/* A collective under way: a machine that is stepped until it is done, by the caller's thread, the helper
+ * thread or a team of threads. Stepping never waits. */
+#ifndef UNI_COLLECTIVES_RUN_H
+#define UNI_COLLECTIVES_RUN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "collectives/call.h"
+#include "env.h"
+#include "shm/memory.h"
+
+/* A rank's buffer as seen from here: the bytes [from, to) of it are at base + from. Peers may write the whole
+ * pages [push_from, push_to). */
+struct uni_view {
+  char *base;
+  size_t from, to;
+  size_t push_from, push_to;
+};
+
+/* Where a rank's block for this rank begins in its send buffer (v-collectives). */
+struct uni_pair {
+  size_t from, bytes;
+};
+
+/* What every rank works out, alike, from the arrival lines. Bytes count within one block. */
+struct uni_plan {
+  enum uni_algorithm algorithm;
+  size_t total;    /* bytes to go through */
+  size_t chunk;    /* bytes at a time; == total: all at once */
+  size_t edges[2]; /* push: where the middle that may be pushed begins and ends */
+  bool has_edges;  /* chunks are [0, edges[0]), [edges[0], edges[1]), [edges[1], total) */
+  bool gathers;    /* results are copied from their owners in a step of their own */
+  bool together;   /* ranks read each other's buffers: nobody leaves before all are done */
+  uint32_t lag;    /* steps before the first chunk is worked on, beyond the arrival */
+  uint32_t lanes;
+};
+
+/* A share of the bytes, with its own steps and stages, so that each thread pairs with the peers' same thread.
+ */
+struct uni_lane {
+  _Atomic bool taken; /* by a thread of the team: it alone uses the rest */
+  _Atomic bool done;
+  _Atomic uint64_t step; /* next one to do, from 1; written by who has taken the lane, read by any */
+  int cursor;            /* ranks below it have finished the step before */
+  size_t from, bytes;    /* its share */
+  uint64_t chunks, last_step;
+};
+
+enum uni_phase { UNI_PHASE_MEET_LAST, UNI_PHASE_ARRIVE, UNI_PHASE_WORK, UNI_PHASE_DONE };
+
+struct uni_run {
+  /* of the communicator; the same on every rank between operations */
+  uint64_t sequence; /* of the operation under way or done last */
+  bool unmet;        /* in the operation before, this rank (its root) did not wait for the others' lines */
+  uint64_t steps;    /* base of the step counters */
+  uint64_t chunks;   /* base of the stages' turns */
+
+  /* of the operation */
+  _Atomic uint64_t moves; /* counts what has moved, so that who waits starts to spin anew */
+  struct uni_call call;
+  enum uni_phase phase;
+  int cursor; /* ranks below it have arrived */
+  bool is_inline;
+  bool staged_first; /* the first chunk went to the stage with the arrival */
+  struct uni_ref send_ref, recv_ref;
+  void *exposed; /* pages of the receive buffer that peers may write */
+  size_t exposed_bytes;
+  struct uni_plan plan;
+  struct uni_lane *lanes;
+
+  /* room for `size` entries each */
+  struct uni_view *send, *recv;
+  size_t *send_bytes; /* of each rank's send buffer; 0: sends nothing */
+  struct uni_pair *pairs;
+  const void **inputs;
+  void **outputs;
+
+  /* where buffers were found last time: see refs.c */
+  struct uni_ref_cache *cache;
+};
+
+size_t uni_ref_cache_bytes(void);
+
+/* Begins it; stepping follows. */
+void uni_run_begin(unisono_comm *comm, const struct uni_call *call);
+
+/* Does what can be done now; true: it is done. */
+bool uni_run_step(unisono_comm *comm);
+
+/* Does what can be done now in one lane; true: all of it is done. For the threads of a team, in the working
+ * phase. */
+bool uni_run_advance(unisono_comm *comm, struct uni_lane *lane);
+
+/* Is it still waiting for this rank? */
+bool uni_run_misses(unisono_comm *comm, int rank);
+
+/* After a failure: peers must not write this rank's buffers any more. */
+void uni_run_give_up(unisono_comm *comm);
+
+unisono_status uni_run_open(unisono_comm *comm);
+void uni_run_close(unisono_comm *comm);
+
+#endif

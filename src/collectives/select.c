@@ -1,0 +1,129 @@
+#include "collectives/select.h"
+
+#include "collectives/refs.h"
+#include "comm.h"
+
+enum {
+  INLINE_BYTES = 1024,   /* up to here everybody reducing everything is cheaper than a second barrier */
+  INLINE_ALL = 16 << 10, /* of all ranks together: what each of them reads */
+  LANE_BYTES = 64 << 10  /* a thread is worth its synchronisation from here on */
+};
+
+bool uni_select_inline(const unisono_comm *comm, const struct uni_call *call) {
+  if (uni_kind_is_v(call->kind))
+    return false;
+  if (call->kind == UNI_BARRIER || call->block == 0)
+    return true;
+  size_t blocks = uni_kind_scatters(call->kind) ? (size_t)comm->size : 1;
+  if (call->block > UNI_INLINE_MAX / blocks)
+    return false;
+  size_t bytes = call->block * blocks;
+  switch (comm->world->settings.algorithm) {
+  case UNI_INLINE:
+    return true;
+  case UNI_AUTO:
+    return bytes <= UNI_HEADER_PAYLOAD || (bytes <= INLINE_BYTES && bytes * (size_t)comm->size <= INLINE_ALL);
+  default:
+    return false;
+  }
+}
+
+uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
+  size_t lanes = total / LANE_BYTES;
+  return lanes <= 1 ? 1 : lanes < comm->layout.lanes ? (uint32_t)lanes : comm->layout.lanes;
+}
+
+size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call) {
+  size_t part = comm->layout.stage_bytes;
+  return uni_kind_scatters(call->kind) ? part / (size_t)comm->size / UNI_LINE * UNI_LINE : part;
+}
+
+/* Can every rank read all that the others send? */
+static bool all_send_covered(const unisono_comm *comm) {
+  const struct uni_run *run = &comm->run;
+  for (int r = 0; r < comm->size; r++)
+    if (run->send_bytes[r] && !uni_view_covers(&run->send[r], 0, run->send_bytes[r]))
+      return false;
+  return true;
+}
+
+static bool any_covered(const unisono_comm *comm) {
+  const struct uni_run *run = &comm->run;
+  for (int r = 0; r < comm->size; r++)
+    if (run->send[r].to > run->send[r].from || run->recv[r].to > run->recv[r].from)
+      return true;
+  return false;
+}
+
+static bool takes_result(const struct uni_call *call, int rank) {
+  return call->kind != UNI_REDUCE || rank == call->root;
+}
+
+/* The middle that all who take the result can be pushed to; false: there is none. */
+static bool find_middle(const unisono_comm *comm, size_t edges[2]) {
+  const struct uni_run *run = &comm->run;
+  edges[0] = 0;
+  edges[1] = run->plan.total;
+  for (int r = 0; r < comm->size; r++) {
+    if (!takes_result(&run->call, r))
+      continue;
+    if (run->recv[r].push_from > edges[0])
+      edges[0] = run->recv[r].push_from;
+    if (run->recv[r].push_to < edges[1])
+      edges[1] = run->recv[r].push_to;
+  }
+  edges[0] = (edges[0] + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
+  return edges[0] < edges[1];
+}
+
+/* Can the results be read where their owners have put them? */
+static bool all_recv_covered(const unisono_comm *comm) {
+  const struct uni_run *run = &comm->run;
+  for (int r = 0; r < comm->size; r++)
+    if (run->recv[r].from > 0 || run->recv[r].to < run->plan.total)
+      return false;
+  return run->call.kind == UNI_ALL_REDUCE;
+}
+
+/* all_reduce and reduce: results have to get from who folds them to who wants them. */
+static void plan_results(unisono_comm *comm, bool send_covered) {
+  struct uni_plan *plan = &comm->run.plan;
+  size_t edges[2];
+  bool middle = find_middle(comm, edges);
+  bool has_edges = middle && (edges[0] > 0 || edges[1] < plan->total);
+  plan->gathers = true;
+  if (!send_covered) {
+    plan->chunk = uni_select_staged_chunk(comm, &comm->run.call);
+    plan->algorithm = UNI_STAGED;
+    plan->gathers = !middle || has_edges;
+  } else if (middle && (!has_edges || all_recv_covered(comm))) {
+    plan->chunk = plan->total;
+    plan->algorithm = UNI_PUSH;
+    plan->gathers = has_edges;
+    plan->has_edges = has_edges && plan->lanes == 1;
+    plan->edges[0] = edges[0];
+    plan->edges[1] = edges[1];
+  } else if (all_recv_covered(comm)) {
+    plan->chunk = plan->total;
+    plan->algorithm = UNI_PULL;
+  } else { /* results go through the owners' stages: a slice must fit */
+    plan->chunk = comm->layout.stage_bytes * (size_t)comm->size;
+    plan->algorithm = UNI_STAGED;
+  }
+}
+
+void uni_select_plan(unisono_comm *comm) {
+  struct uni_run *run = &comm->run;
+  struct uni_plan *plan = &run->plan;
+  bool covered = all_send_covered(comm);
+  plan->has_edges = false;
+  plan->gathers = false;
+  plan->together = any_covered(comm);
+  plan->lag = uni_kind_is_v(run->call.kind) ? 1 : 0;
+  if (uni_kind_shares_result(run->call.kind)) {
+    plan_results(comm, covered);
+    return;
+  }
+  plan->algorithm = covered ? UNI_PULL : UNI_STAGED;
+  plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
+}

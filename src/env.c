@@ -1,0 +1,78 @@
+#include "env.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+enum { DEFAULT_TIMEOUT_MS = 10 * 60 * 1000 };
+
+static const char *const algorithm_names[UNI_ALGORITHMS] = {"auto", "inline", "staged", "pull", "push"};
+
+const char *uni_algorithm_name(enum uni_algorithm algorithm) {
+  return algorithm_names[algorithm];
+}
+
+unisono_status uni_env_algorithm(enum uni_algorithm *algorithm) {
+  const char *text = getenv("UNISONO_ALGORITHM");
+  *algorithm = UNI_AUTO;
+  if (!text || !*text)
+    return UNISONO_OK;
+  for (int i = 0; i < UNI_ALGORITHMS; i++)
+    if (strcmp(text, algorithm_names[i]) == 0) {
+      *algorithm = (enum uni_algorithm)i;
+      return UNISONO_OK;
+    }
+  return uni_fail(UNISONO_ERROR_INVALID,
+                  "UNISONO_ALGORITHM=%s is no algorithm; use auto, inline, staged, pull or push", text);
+}
+
+bool uni_env_guard(void) {
+  const char *text = getenv("UNISONO_GUARD");
+  return text && strcmp(text, "1") == 0;
+}
+
+static bool parse_whole(const char *text, long most, int *value) {
+  char *end;
+  errno = 0;
+  long number = strtol(text, &end, 10);
+  if (errno || end == text || *end || number < 0 || number > most)
+    return false;
+  *value = (int)number;
+  return true;
+}
+
+unisono_status uni_env_timeout(int configured_ms, int *timeout_ms) {
+  if (configured_ms < -1)
+    return uni_fail(UNISONO_ERROR_INVALID, "timeout_ms is %d; use -1 (none), 0 (the default) or more",
+                    configured_ms);
+  *timeout_ms = configured_ms;
+  const char *text = getenv("UNISONO_TIMEOUT");
+  if (configured_ms != 0)
+    return UNISONO_OK;
+  *timeout_ms = DEFAULT_TIMEOUT_MS;
+  if (!text || !*text)
+    return UNISONO_OK;
+  int seconds;
+  if (!parse_whole(text, INT_MAX / 1000, &seconds) || seconds == 0)
+    return uni_fail(UNISONO_ERROR_INVALID, "UNISONO_TIMEOUT=%s is not a number of seconds from 1", text);
+  *timeout_ms = seconds * 1000;
+  return UNISONO_OK;
+}
+
+unisono_status uni_env_number(const char *const *names, int *value, bool *found) {
+  *found = false;
+  for (; *names; names++) {
+    const char *text = getenv(*names);
+    if (!text || !*text)
+      continue;
+    if (!parse_whole(text, INT_MAX, value))
+      return uni_fail(UNISONO_ERROR_INVALID, "%s=%s in the environment is not a whole number from 0", *names,
+                      text);
+    *found = true;
+    return UNISONO_OK;
+  }
+  return UNISONO_OK;
+}

@@ -1,0 +1,24 @@
+/* Settings from the environment. */
+#ifndef UNI_ENV_H
+#define UNI_ENV_H
+
+#include <stdbool.h>
+
+#include "unisono.h"
+
+/* Which algorithm UNISONO_ALGORITHM forces; rank 0's environment counts for all ranks. */
+enum uni_algorithm { UNI_AUTO, UNI_INLINE, UNI_STAGED, UNI_PULL, UNI_PUSH, UNI_ALGORITHMS };
+
+const char *uni_algorithm_name(enum uni_algorithm algorithm);
+
+unisono_status uni_env_algorithm(enum uni_algorithm *algorithm); /* INVALID: not a name of one */
+bool uni_env_guard(void);                                        /* UNISONO_GUARD=1 */
+
+/* The time limit in ms that a configured value stands for: 0 is UNISONO_TIMEOUT (seconds) or 10 minutes. */
+unisono_status uni_env_timeout(int configured_ms, int *timeout_ms);
+
+/* Sets *value to the first of the variables (a NULL-terminated list) that is set; false: none is.
+ * INVALID when it is no whole number >= 0. */
+unisono_status uni_env_number(const char *const *names, int *value, bool *found);
+
+#endif

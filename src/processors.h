@@ -1,0 +1,12 @@
+/* How many processors there are for this process. */
+#ifndef UNI_PROCESSORS_H
+#define UNI_PROCESSORS_H
+
+/* Those that its affinity allows, but no more than its control groups' quota pays for (rounded up); at
+ * least 1. */
+int uni_processors(void);
+
+/* Only the quota's part, with `root` in front of every path (for tests); INT_MAX: no quota. */
+int uni_processors_quota(const char *root);
+
+#endif

@@ -1,0 +1,120 @@
+#include "rendezvous/hello.h"
+
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "error.h"
+#include "processors.h"
+#include "shm/membarrier.h"
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+enum { PROTOCOL = 1, NO_MEMBARRIER = 1 };
+
+/* The places of a hello's words. */
+enum { W_PROTOCOL, W_RANK, W_SIZE, W_SECRET, W_SECRET2, W_THREADS, W_PROCESSORS, W_FLAGS, W_PAGE, W_LEFT_MS };
+
+unisono_status uni_hello_write(const struct uni_identity *identity, const struct uni_world *world,
+                               int threads, int64_t deadline, struct uni_letter *letter) {
+  uni_letter_init(letter, UNI_HELLO);
+  uint64_t *w = letter->words;
+  w[W_PROTOCOL] = PROTOCOL;
+  w[W_RANK] = (uint64_t)world->rank;
+  w[W_SIZE] = (uint64_t)world->size;
+  w[W_SECRET] = identity->secret[0];
+  w[W_SECRET2] = identity->secret[1];
+  w[W_THREADS] = (uint64_t)threads;
+  w[W_PROCESSORS] = (uint64_t)uni_processors();
+  w[W_FLAGS] = uni_membarrier_register() ? 0 : NO_MEMBARRIER;
+  w[W_PAGE] = uni_page_size();
+  w[W_LEFT_MS] = deadline == UNI_NEVER ? UINT64_MAX : (uint64_t)uni_ms_until(deadline, INT32_MAX);
+  cpu_set_t set;
+  _Static_assert(sizeof set <= UNI_LETTER_TEXT, "the affinity mask must fit");
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    memcpy(letter->text, &set, sizeof set);
+  /* without pidfds (an old kernel, an emulator) the socket's end alone tells of a death */
+  letter->fds[0] = (int)syscall(SYS_pidfd_open, getpid(), 0);
+  return UNISONO_OK;
+}
+
+unisono_status uni_hello_check(const struct uni_letter *letter, const struct uni_identity *identity) {
+  const uint64_t *w = letter->words;
+  if (letter->kind != UNI_HELLO || w[W_SECRET] != identity->secret[0] || w[W_SECRET2] != identity->secret[1])
+    return uni_fail(UNISONO_ERROR_INVALID, "a stranger at the meeting place did not show the secret");
+  if (w[W_PROTOCOL] != PROTOCOL)
+    return uni_fail(UNISONO_ERROR_INVALID, "a rank speaks another version of the protocol");
+  return UNISONO_OK;
+}
+
+int uni_hello_rank(const struct uni_letter *letter) {
+  uint64_t rank = letter->words[W_RANK];
+  return rank > INT32_MAX ? -1 : (int)rank;
+}
+
+int64_t uni_hello_deadline(const struct uni_letter *letter) {
+  uint64_t left = letter->words[W_LEFT_MS];
+  return left > INT32_MAX ? UNI_NEVER : uni_now() + (int64_t)left * UNI_MS;
+}
+
+int uni_hello_size(const struct uni_letter *letter) {
+  uint64_t size = letter->words[W_SIZE];
+  return size > INT32_MAX ? -1 : (int)size;
+}
+
+/* The ranks are crowded when all their threads do not fit on the processors that they may use together. */
+static bool is_crowded(const struct uni_letter *hellos, int n, uint64_t lanes) {
+  cpu_set_t all, one;
+  CPU_ZERO(&all);
+  uint64_t quota = 0;
+  for (int i = 0; i < n; i++) {
+    memcpy(&one, hellos[i].text, sizeof one);
+    CPU_OR(&all, &all, &one);
+    quota = hellos[i].words[W_PROCESSORS] > quota ? hellos[i].words[W_PROCESSORS] : quota;
+  }
+  uint64_t processors = (uint64_t)CPU_COUNT(&all);
+  /* pinned ranks see one processor each: their union counts; else the quota of a cgroup may be the limit */
+  memcpy(&one, hellos[0].text, sizeof one);
+  if (CPU_EQUAL(&all, &one) && quota && quota < processors)
+    processors = quota;
+  return lanes * (uint64_t)n > processors;
+}
+
+unisono_status uni_settings_agree(const struct uni_letter *hellos, int n, struct uni_settings *settings) {
+  unisono_status status = uni_env_algorithm(&settings->algorithm);
+  if (status)
+    return status;
+  settings->guard = uni_env_guard();
+  settings->fences = false;
+  uint64_t lanes = hellos[0].words[W_THREADS];
+  for (int i = 0; i < n; i++) {
+    const uint64_t *w = hellos[i].words;
+    lanes = w[W_THREADS] < lanes ? w[W_THREADS] : lanes;
+    settings->fences |= (w[W_FLAGS] & NO_MEMBARRIER) != 0;
+    if (w[W_PAGE] != hellos[0].words[W_PAGE])
+      return uni_fail(UNISONO_ERROR_UNSUPPORTED, "rank %d has pages of another size than rank 0", i);
+  }
+  settings->lanes = (int)lanes;
+  settings->crowded = is_crowded(hellos, n, lanes);
+  return UNISONO_OK;
+}
+
+void uni_settings_pack(const struct uni_settings *settings, struct uni_letter *letter) {
+  letter->words[0] = (uint64_t)settings->algorithm;
+  letter->words[1] = settings->guard;
+  letter->words[2] = settings->fences;
+  letter->words[3] = settings->crowded;
+  letter->words[4] = (uint64_t)settings->lanes;
+}
+
+void uni_settings_unpack(const struct uni_letter *letter, struct uni_settings *settings) {
+  settings->algorithm = letter->words[0] < UNI_ALGORITHMS ? (enum uni_algorithm)letter->words[0] : UNI_AUTO;
+  settings->guard = letter->words[1] != 0;
+  settings->fences = letter->words[2] != 0;
+  settings->crowded = letter->words[3] != 0;
+  settings->lanes = letter->words[4] > 0 && letter->words[4] < 4096 ? (int)letter->words[4] : 1;
+}

@@ -1,0 +1,116 @@
+#include "rendezvous/identity.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+
+#define MAGIC UINT64_C(0x31304f53494e55) /* "UNISO01" */
+#define SEED_NAME UINT64_C(0xcbf29ce484222325)
+#define SEED_SECRET UINT64_C(0x9ae16a3b2f90404f)
+
+uint64_t uni_hash(const void *bytes, size_t n, uint64_t seed) {
+  uint64_t hash = seed;
+  for (size_t i = 0; i < n; i++)
+    hash = (hash ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
+  return hash;
+}
+
+static unisono_status here(uint64_t *machine, uint64_t *network) {
+  char boot[64];
+  int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, boot, sizeof boot);
+  if (fd >= 0)
+    close(fd);
+  struct stat info;
+  if (n <= 0 || stat("/proc/self/ns/net", &info) != 0)
+    return uni_fail_errno("reading the machine's boot id and network namespace under /proc");
+  *machine = uni_hash(boot, (size_t)n, SEED_NAME);
+  *network = (uint64_t)info.st_ino;
+  return UNISONO_OK;
+}
+
+unisono_status uni_identity_new(struct uni_identity *identity) {
+  memset(identity, 0, sizeof *identity);
+  identity->magic = MAGIC;
+  uint64_t random[4];
+  if (getrandom(random, sizeof random, 0) != sizeof random)
+    return uni_fail_errno("getrandom for the unique id");
+  memcpy(identity->name, random, sizeof identity->name);
+  memcpy(identity->secret, random + 2, sizeof identity->secret);
+  return here(&identity->machine, &identity->network);
+}
+
+unisono_status uni_identity_derive(const char *words, const char *secret, struct uni_identity *identity) {
+  memset(identity, 0, sizeof *identity);
+  identity->magic = MAGIC;
+  size_t n = strlen(words), m = secret ? strlen(secret) : 0;
+  for (unsigned i = 0; i < 2; i++) {
+    identity->name[i] = uni_hash(words, n, SEED_NAME + i);
+    identity->secret[i] = m ? uni_hash(secret, m, SEED_SECRET + i) : 0;
+  }
+  return here(&identity->machine, &identity->network);
+}
+
+void uni_identity_pack(const struct uni_identity *identity, unisono_unique_id *id) {
+  _Static_assert(sizeof *identity <= sizeof *id, "an identity must fit into a unique id");
+  memset(id, 0, sizeof *id);
+  memcpy(id, identity, sizeof *identity);
+}
+
+unisono_status uni_identity_unpack(const unisono_unique_id *id, struct uni_identity *identity) {
+  if (!id)
+    return uni_fail(UNISONO_ERROR_INVALID, "id is NULL; give the one from unisono_get_unique_id");
+  memcpy(identity, id, sizeof *identity);
+  if (identity->magic != MAGIC)
+    return uni_fail(UNISONO_ERROR_INVALID, "id does not come from unisono_get_unique_id of this version");
+  return UNISONO_OK;
+}
+
+unisono_status uni_identity_check_place(const struct uni_identity *identity) {
+  uint64_t machine, network;
+  unisono_status status = here(&machine, &network);
+  if (status)
+    return status;
+  if (machine != identity->machine)
+    return uni_fail(UNISONO_ERROR_UNSUPPORTED,
+                    "this rank runs on another machine than the process that made the "
+                    "unique id; this version joins the ranks of one machine only");
+  if (network != identity->network)
+    return uni_fail(
+        UNISONO_ERROR_UNSUPPORTED,
+        "this rank runs in another network namespace than the process that made the unique id, where "
+        "its sockets cannot be seen; let the containers share one (--network=host, or "
+        "--network=container:NAME)");
+  return UNISONO_OK;
+}
+
+/* A unique id serves one communicator: the pairs (id, rank) that this process has used. */
+static pthread_mutex_t used_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t *used;
+static size_t used_count;
+
+bool uni_identity_use_once(const struct uni_identity *identity, int rank) {
+  uint64_t key = uni_hash(identity->name, sizeof identity->name, SEED_NAME);
+  key = uni_hash(&rank, sizeof rank, key);
+  pthread_mutex_lock(&used_lock);
+  bool fresh = true;
+  for (size_t i = 0; i < used_count && fresh; i++)
+    fresh = used[i] != key;
+  if (fresh && (used_count & (used_count - 1)) == 0) { /* full at every power of two: double it */
+    uint64_t *grown = realloc(used, (used_count ? 2 * used_count : 1) * sizeof *used);
+    if (grown)
+      used = grown;
+    else
+      used_count = used_count ? used_count - 1 : 0; /* forget one: only the check for reuse gets weaker */
+  }
+  if (fresh && used)
+    used[used_count++] = key;
+  pthread_mutex_unlock(&used_lock);
+  return fresh;
+}

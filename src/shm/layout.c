@@ -1,0 +1,44 @@
+#include "shm/layout.h"
+
+enum { STAGE_MOST = 128 << 10, STAGE_LEAST = 16 << 10, STAGE_ALL = 4 << 20 };
+enum { RING_MOST = 32 << 10, RING_LEAST = 4 << 10, RING_ALL = 4 << 20 };
+
+static size_t place(size_t *total, size_t bytes) {
+  size_t at = (*total + 4095) / 4096 * 4096;
+  *total = at + bytes;
+  return at;
+}
+
+/* A part of a stage is large enough to make its barrier cheap, and small enough that all ranks' parts stay in
+ * the caches: 128 KiB for few ranks, less for many. */
+static size_t stage_bytes(size_t ranks, size_t lanes) {
+  size_t bytes = STAGE_ALL / (ranks * lanes) / 4096 * 4096;
+  size_t least = ranks * UNI_LINE > STAGE_LEAST ? ranks * UNI_LINE : STAGE_LEAST; /* a line for each peer */
+  return bytes > STAGE_MOST ? STAGE_MOST : bytes < least ? (least + 4095) / 4096 * 4096 : bytes;
+}
+
+/* Rings are smaller where they are many. */
+static size_t ring_bytes(size_t channels) {
+  size_t bytes = RING_MOST;
+  while (bytes > RING_LEAST && bytes * channels > RING_ALL)
+    bytes /= 2;
+  return bytes;
+}
+
+struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes) {
+  struct uni_layout l = {.size = size, .lanes = lanes};
+  size_t n = size, total = 0;
+  l.stage_bytes = stage_bytes(n, lanes);
+  l.ring_bytes = ring_bytes(n * n);
+  place(&total, sizeof(struct uni_header));
+  l.ranks = place(&total, n * sizeof(uint32_t));
+  l.places = place(&total, n * sizeof(struct uni_place));
+  l.steps = place(&total, n * lanes * sizeof(struct uni_step));
+  l.counts = place(&total, n * 4 * n * sizeof(uint64_t));
+  l.survivors = place(&total, n * ((n + 63) / 64) * sizeof(uint64_t));
+  l.channels = place(&total, n * n * sizeof(struct uni_channel));
+  l.rings = place(&total, n * n * l.ring_bytes);
+  l.stages = place(&total, n * lanes * 2 * UNI_STAGE_PARTS * l.stage_bytes);
+  l.total = (total + 4095) / 4096 * 4096;
+  return l;
+}

@@ -1,0 +1,66 @@
+/* Waiting for peers: spin, yield, then sleep; always watching for deaths, the time limit and failures that
+ * others have found.
+ *
+ * Who waits does    while (!ready()) { status = uni_wait_pause(&wait); if (status) ... } uni_wait_end(&wait);
+ * and who publishes something calls uni_wake after it.
+ *
+ * A sleeper first announces itself, then makes every process fence (membarrier), then looks again, then
+ * sleeps. So either the publisher sees the announcement or the sleeper sees what was published, and the
+ * publisher pays no fence. */
+#ifndef UNI_SHM_WAIT_H
+#define UNI_SHM_WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "unisono.h"
+
+struct uni_wait {
+  unisono_comm *comm;
+  bool (*misses)(void *what, int rank); /* does the operation still wait for this rank? */
+  void *what;
+  unsigned rounds;
+  uint64_t seen;    /* what its owner counts as moves */
+  int64_t began;    /* when the waiting was first timed; 0: not yet */
+  int64_t deadline; /* of the operation; 0: not set yet */
+  int64_t look_at;  /* when to look for deaths again */
+  uint32_t bell;    /* the bell's count when announced */
+  bool announced;
+  int culprit; /* the rank that is lost or late */
+};
+
+static inline struct uni_wait uni_wait_begin(unisono_comm *comm, bool (*misses)(void *, int), void *what) {
+  return (struct uni_wait){.comm = comm, .misses = misses, .what = what, .culprit = -1};
+}
+
+/* Looks around. OK: go on waiting. PEER_LOST or TIMEOUT: rank `culprit` is lost or late: look a last time
+ * whether the operation can end, then call uni_wait_failed. Else: the communicator is broken already. */
+unisono_status uni_wait_check(struct uni_wait *wait);
+
+/* Gives the processor away for a moment, in a way that fits how long the waiting has taken. False: still
+ * spinning, the next look around is not due. */
+bool uni_wait_nap(struct uni_wait *wait);
+
+/* Both: naps, and looks around when that is due. */
+unisono_status uni_wait_pause(struct uni_wait *wait);
+
+void uni_wait_end(struct uni_wait *wait);
+
+/* Something has moved: the next moment of waiting begins with spinning again. The time limit stays. */
+void uni_wait_restart(struct uni_wait *wait);
+
+/* Breaks the communicator for what uni_wait_pause found; returns the failure that counts. */
+unisono_status uni_wait_failed(struct uni_wait *wait, unisono_status status, const char *what);
+
+/* Wakes the ranks of `comm` that sleep. */
+void uni_wake(unisono_comm *comm);
+void uni_wake_rank(unisono_comm *comm, int rank);
+
+/* For the helper thread, which waits for many communicators at once: announce each, then fence, then look
+ * again. */
+void uni_announce(unisono_comm *comm, uint32_t *bell);
+void uni_retract(unisono_comm *comm);
+void uni_announce_fence(bool full);
+_Atomic uint32_t *uni_bell(const unisono_comm *comm);
+
+#endif

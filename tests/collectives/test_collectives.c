@@ -1,0 +1,110 @@
+/* Every collective with every type and operation, in and out of place, on every kind of memory: each byte of
+ * the buffers and around them is compared with the reference. */
+#include "collectives/call.h"
+#include "harness.h"
+
+static size_t most_work(void) {
+  return test_is_long() ? (size_t)1 << 26 : (size_t)1 << 22;
+}
+
+/* Every type and operation in and out of place once, the rest by chance. */
+static void sample(enum collective what, uint64_t *random) {
+  struct test_rank *self = test_self();
+  for (int dtype = 0; dtype < DTYPES; dtype++)
+    for (int op = 0; op < (collective_reduces(what) ? OPS : 1); op++)
+      for (int in_place = 0; in_place <= collective_has_place(what); in_place++) {
+        struct call call = call_random(what, self->size, most_work(), random);
+        call.dtype = (unisono_dtype)dtype;
+        call.op = (unisono_op)op;
+        call.in_place = in_place;
+        if (reference_has_op(call.dtype, call.op) || !collective_reduces(what))
+          call_run(&call, self->comm);
+      }
+}
+
+static void exhaust_counts(struct call call) {
+  static const size_t counts[] = {0,    1,     2,     3,     7,      8,      15,     63,
+                                  64,   65,    255,   256,   257,    1000,   4095,   4096,
+                                  4097, 65535, 65536, 65537, 299993, 786432, 1048577};
+  struct test_rank *self = test_self();
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    call.count = counts[i];
+    call.seed = test_hash(call.seed, i, 0, 0);
+    if (call_work(&call, self->size) <= most_work())
+      call_run(&call, self->comm);
+  }
+}
+
+static void exhaust_roots(struct call call) {
+  int roots = collective_has_root(call.what) ? test_self()->size : 1;
+  for (call.root = 0; call.root < roots; call.root++)
+    exhaust_counts(call);
+}
+
+static void exhaust(enum collective what, uint64_t *random) {
+  for (int dtype = 0; dtype < DTYPES; dtype++)
+    for (int op = 0; op < (collective_reduces(what) ? OPS : 1); op++)
+      for (int bits = 0; bits < 4 * MIXES; bits++) {
+        struct call call = {.what = what,
+                            .dtype = (unisono_dtype)dtype,
+                            .op = (unisono_op)op,
+                            .in_place = bits & 1,
+                            .aligned = bits & 2,
+                            .mix = (enum mix)(bits / 4),
+                            .seed = test_random(random)};
+        if (call.in_place && !collective_has_place(what))
+          continue;
+        if (reference_has_op(call.dtype, call.op) || !collective_reduces(what))
+          exhaust_roots(call);
+      }
+}
+
+static void test_collective(void) {
+  struct test_rank *self = test_self();
+  enum collective what = *(const enum collective *)self->arg;
+  uint64_t random = self->seed;
+  if (test_is_long())
+    exhaust(what, &random);
+  for (int pass = 0; pass < (collective_reduces(what) ? 1 : 4); pass++)
+    sample(what, &random);
+}
+
+/* Ranks come late by turns; nobody gets through before the last one is there. */
+static void test_barrier(void) {
+  struct test_rank *self = test_self();
+  for (int i = 0; i < 3 * self->size; i++) {
+    if (i % self->size == self->rank)
+      test_sleep_us(2000);
+    test_add(0, 1);
+    CHECK_OK(unisono_barrier(self->comm));
+    CHECK(test_peek(0) >= (int64_t)(i + 1) * self->size);
+  }
+}
+
+#define RANKS                                                                                                \
+  { 1, 2, 3, 4, 7, 8, 16 }
+#define ENTRY(title, what)                                                                                   \
+  {                                                                                                          \
+    .name = title, .body = test_collective, .ranks = RANKS, .arg = &(const enum collective) {                \
+      what                                                                                                   \
+    }                                                                                                        \
+  }
+
+int main(int argc, char **argv) {
+  const struct test tests[] = {
+      {.name = "barrier", .body = test_barrier, .ranks = RANKS},
+      ENTRY("all_reduce", ALL_REDUCE),
+      ENTRY("reduce", REDUCE),
+      ENTRY("reduce_scatter", REDUCE_SCATTER),
+      ENTRY("broadcast", BROADCAST),
+      ENTRY("all_gather", ALL_GATHER),
+      ENTRY("gather", GATHER),
+      ENTRY("scatter", SCATTER),
+      ENTRY("all_to_all", ALL_TO_ALL),
+      ENTRY("all_to_allv", ALL_TO_ALLV),
+      ENTRY("all_gatherv", ALL_GATHERV),
+      ENTRY("all_reduce_cached", ALL_REDUCE_CACHED),
+      {0},
+  };
+  return test_main(argc, argv, tests);
+}

@@ -1,0 +1,64 @@
+/* The AVX-512 kernels from their own source, for processors that lack AVX-512: the compiler divides the
+ * 64-byte vectors, and the instructions that the source names are put together here from AVX2's. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels.h"
+
+#if defined(__AVX512F__)
+#error "compile this for AVX2: the compiler must not know the real instructions"
+#endif
+
+/* Defined by the included source, under a name of its own. */
+#define uni_install_avx512 uni_install_emulated_avx512
+
+/* These two are macros for some compilers. */
+#undef _mm512_cvt_roundph_ps
+#undef _mm512_cvtps_ph
+#define _mm512_cvt_roundph_ps(v, exceptions) emulated_cvtph_ps(v)
+#define _mm512_cvtps_ph(v, rounding) emulated_cvtps_ph(v)
+#define _mm512_maskz_loadu_epi8 emulated_maskz_loadu_epi8
+#define _mm512_mask_storeu_epi8 emulated_mask_storeu_epi8
+
+#define EMULATED static inline __attribute__((always_inline))
+
+EMULATED __m512 emulated_cvtph_ps(__m256i v) {
+  __m512 result;
+  __m256 halves[2] = {_mm256_cvtph_ps(_mm256_castsi256_si128(v)),
+                      _mm256_cvtph_ps(_mm256_extracti128_si256(v, 1))};
+  memcpy(&result, halves, sizeof result);
+  return result;
+}
+
+EMULATED __m256i emulated_cvtps_ph(__m512 v) {
+  __m256 halves[2];
+  memcpy(halves, &v, sizeof halves);
+  return _mm256_set_m128i(_mm256_cvtps_ph(halves[1], 0), _mm256_cvtps_ph(halves[0], 0));
+}
+
+EMULATED __m512i emulated_maskz_loadu_epi8(__mmask64 mask, const char *from) {
+  char bytes[64] = {0};
+  __m512i result;
+  for (int i = 0; i < 64; i++)
+    if (mask >> i & 1)
+      bytes[i] = from[i];
+  memcpy(&result, bytes, sizeof result);
+  return result;
+}
+
+EMULATED void emulated_mask_storeu_epi8(char *to, __mmask64 mask, __m512i v) {
+  char bytes[64];
+  memcpy(bytes, &v, sizeof bytes);
+  for (int i = 0; i < 64; i++)
+    if (mask >> i & 1)
+      to[i] = bytes[i];
+}
+
+#include "kernels/x86/avx512.c"
+
+bool install_emulated_avx512(struct uni_kernels *table) {
+  if (uni_lacks_avx2())
+    return false;
+  install_all(table);
+  return true;
+}

@@ -1,0 +1,69 @@
+/* `unisono info`: what the library found on this machine. */
+#include "machine.h"
+#include "tool.h"
+
+#include <stdio.h>
+
+static error_t parse_option(int key, char *text, struct argp_state *state) {
+  if (key != ARGP_KEY_ARG)
+    return ARGP_ERR_UNKNOWN;
+  argp_error(state, "takes no arguments, as '%s' is one", text);
+  return 0;
+}
+
+static const struct argp parser = {
+    .parser = parse_option,
+    .doc =
+        "Shows what the library found on this machine: processor features, the kernels picked and why, the "
+        "topology, the memory that it may use, and the engines between machines."};
+
+static const char *or_none(const char *text) {
+  return text && *text ? text : "none";
+}
+
+static void print_processor(const struct machine *m) {
+  printf("processor\n");
+  printf("  model       %s\n", m->model);
+  printf("  features    %s\n", or_none(m->library.processor));
+  printf("  kernels     %s: %s\n", or_none(m->library.isa), or_none(m->library.isa_reason));
+  printf("  usable      %d of %d processors (affinity and quota counted)\n", m->library.processors,
+         m->processors);
+}
+
+static void print_cache(const struct cache *cache) {
+  double size = (double)cache->bytes / 1024;
+  bool mebi = size >= 1024;
+  printf("  L%d cache    %d x %.4g %s, shared by %d processor%s\n", cache->level, cache->number,
+         mebi ? size / 1024 : size, mebi ? "MiB" : "KiB", cache->shared_by, cache->shared_by == 1 ? "" : "s");
+}
+
+static void print_topology(const struct machine *m) {
+  printf("topology\n");
+  printf("  packages    %d\n", m->packages);
+  printf("  NUMA nodes  %d\n", m->numa_nodes);
+  printf("  cores       %d\n", m->cores);
+  printf("  processors  %d\n", m->processors);
+  for (int i = 0; i < m->cache_levels; i++)
+    print_cache(&m->caches[i]);
+}
+
+static void print_memory(const struct machine *m) {
+  double gib = 1 << 30;
+  printf("memory\n");
+  printf("  installed   %.2f GiB\n", (double)m->memory / gib);
+  printf("  available   %.2f GiB\n", (double)m->library.memory_available / gib);
+  printf("  limit       %s\n", or_none(m->library.memory_limit));
+}
+
+int info_main(int argc, char **argv) {
+  struct machine machine;
+  argp_parse(&parser, argc, argv, 0, NULL, NULL);
+  machine_read(&machine);
+  printf("unisono %s\n", unisono_version());
+  print_processor(&machine);
+  print_topology(&machine);
+  print_memory(&machine);
+  printf("system\n  kernel      %s\n  C library   glibc %s\n", machine.kernel, machine.libc);
+  printf("engines\n  none: between machines comes with a later release\n");
+  return TOOL_OK;
+}
