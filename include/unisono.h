@@ -81,8 +81,7 @@ typedef enum {
 
 /* Runs body(arg, i) for every i in [0, n) on the threads of `pool` and returns when all are done.
  * It may run them in any order and on fewer than n threads. */
-typedef void (*unisono_parallel_for)(void *pool, size_t n, void (*body)(void *arg, size_t i),
-                                     void *arg);
+typedef void (*unisono_parallel_for)(void *pool, size_t n, void (*body)(void *arg, size_t i), void *arg);
 
 /* Start from UNISONO_CONFIG_INIT, which has every default and fills in struct_size. */
 typedef struct {
@@ -94,7 +93,8 @@ typedef struct {
   const char *engine; /* between machines: "oneccl", "mpi", ...; NULL: UNISONO_ENGINE or the default */
 } unisono_config;
 
-#define UNISONO_CONFIG_INIT {sizeof(unisono_config), 0, 0, NULL, NULL, NULL}
+#define UNISONO_CONFIG_INIT                                                                                  \
+  { sizeof(unisono_config), 0, 0, NULL, NULL, NULL }
 
 /* -------------------------------------------------------------------------------- communicators */
 
@@ -112,8 +112,7 @@ UNISONO_API unisono_status unisono_get_unique_id(unisono_unique_id *id);
  * sizes), TIMEOUT (names the ranks that did not come), PEER_LOST, MEMORY, SYSTEM,
  * UNSUPPORTED (ranks of several machines, or of containers that cannot see each other). */
 UNISONO_API unisono_status unisono_comm_init(unisono_comm **comm, int size, int rank,
-                                             const unisono_unique_id *id,
-                                             const unisono_config *config);
+                                             const unisono_unique_id *id, const unisono_config *config);
 
 /* The same with rank, size and meeting place read from the environment: RANK, WORLD_SIZE,
  * LOCAL_RANK, LOCAL_WORLD_SIZE (or LOCAL_SIZE), MASTER_ADDR and MASTER_PORT as torchrun sets them,
@@ -123,8 +122,7 @@ UNISONO_API unisono_status unisono_comm_init_env(unisono_comm **comm, const unis
 
 /* Divides `comm`: ranks with the same color make a new communicator each, ordered by key, then by
  * rank in `comm`. color < 0: this rank is in none and *part = NULL. Collective over `comm`. */
-UNISONO_API unisono_status unisono_comm_split(unisono_comm *comm, int color, int key,
-                                              unisono_comm **part);
+UNISONO_API unisono_status unisono_comm_split(unisono_comm *comm, int color, int key, unisono_comm **part);
 
 /* Makes a communicator of the n listed ranks of `comm`, in the order of the list. Called, with the
  * same list, by the listed ranks only. */
@@ -198,10 +196,10 @@ UNISONO_API unisono_status unisono_mem_deregister(unisono_comm *comm, void *ptr)
  *
  * Every rank of the communicator calls the same function with the same count, type, op and root, in
  * the same order. In place, as in NCCL: send == recv; for all_gather and gather send == recv +
- * rank*count, for reduce_scatter and scatter recv == send + rank*count (in elements). for
+ * rank*count, for reduce_scatter and scatter recv == send + rank*count (in elements). For
  * all_gatherv send == recv + recv_displs[rank], for all_to_allv send == recv with the same counts and
- * displacements on both sides. Other overlap is INVALID. count 0 is valid and does nothing but keep the order; pointers may be NULL then.
- * Pointers that a rank's role does not use are ignored.
+ * displacements on both sides. Other overlap is INVALID. count 0 is valid and does nothing but keep the
+ * order; pointers may be NULL then. Pointers that a rank's role does not use are ignored.
  *
  * Reductions fold in rank order: every rank gets bitwise the same result, whatever the algorithm, the
  * kind of memory, the number of threads, the instruction set and the caller's rounding mode.
@@ -215,25 +213,22 @@ UNISONO_API unisono_status unisono_mem_deregister(unisono_comm *comm, void *ptr)
 UNISONO_API unisono_status unisono_barrier(unisono_comm *comm);
 
 /* recv[i] = send of rank 0 [i] op ... op send of the last rank [i], on every rank; both `count`. */
-UNISONO_API unisono_status unisono_all_reduce(const void *send, void *recv, size_t count,
-                                              unisono_dtype dtype, unisono_op op,
-                                              unisono_comm *comm);
+UNISONO_API unisono_status unisono_all_reduce(const void *send, void *recv, size_t count, unisono_dtype dtype,
+                                              unisono_op op, unisono_comm *comm);
 
 /* As all_reduce, but only `root` gets the result; recv is ignored elsewhere. */
-UNISONO_API unisono_status unisono_reduce(const void *send, void *recv, size_t count,
-                                          unisono_dtype dtype, unisono_op op, int root,
-                                          unisono_comm *comm);
+UNISONO_API unisono_status unisono_reduce(const void *send, void *recv, size_t count, unisono_dtype dtype,
+                                          unisono_op op, int root, unisono_comm *comm);
 
 /* send has size * recv_count elements; rank r gets elements [r*recv_count, (r+1)*recv_count) of the
  * reduction. */
 UNISONO_API unisono_status unisono_reduce_scatter(const void *send, void *recv, size_t recv_count,
-                                                  unisono_dtype dtype, unisono_op op,
-                                                  unisono_comm *comm);
+                                                  unisono_dtype dtype, unisono_op op, unisono_comm *comm);
 
 /* Every rank's buffer gets the `count` elements of root's. The root may return before the others
  * have them. */
-UNISONO_API unisono_status unisono_broadcast(void *buffer, size_t count, unisono_dtype dtype,
-                                             int root, unisono_comm *comm);
+UNISONO_API unisono_status unisono_broadcast(void *buffer, size_t count, unisono_dtype dtype, int root,
+                                             unisono_comm *comm);
 
 /* recv[r*send_count + i] = send of rank r [i], on every rank; recv has size * send_count elements. */
 UNISONO_API unisono_status unisono_all_gather(const void *send, void *recv, size_t send_count,
@@ -249,8 +244,8 @@ UNISONO_API unisono_status unisono_scatter(const void *send, void *recv, size_t 
                                            unisono_dtype dtype, int root, unisono_comm *comm);
 
 /* recv[r*count + i] = send of rank r [me*count + i]; both buffers have size * count elements. */
-UNISONO_API unisono_status unisono_all_to_all(const void *send, void *recv, size_t count,
-                                              unisono_dtype dtype, unisono_comm *comm);
+UNISONO_API unisono_status unisono_all_to_all(const void *send, void *recv, size_t count, unisono_dtype dtype,
+                                              unisono_comm *comm);
 
 /* Sends send_counts[r] elements from send + send_displs[r] to rank r, and receives recv_counts[r]
  * from it at recv + recv_displs[r]. What r sends and what is awaited from r must agree. The arrays
@@ -270,8 +265,8 @@ UNISONO_API unisono_status unisono_all_gatherv(const void *send, size_t send_cou
  * kept for the next ones. All ranks give the same id. Used again with another count, type or op it
  * is INVALID; other buffers are fine. */
 UNISONO_API unisono_status unisono_all_reduce_cached(const void *send, void *recv, size_t count,
-                                                     unisono_dtype dtype, unisono_op op,
-                                                     const char *match_id, unisono_comm *comm);
+                                                     unisono_dtype dtype, unisono_op op, const char *match_id,
+                                                     unisono_comm *comm);
 
 /* ---------------------------------------------------------------------------- point to point
  *
@@ -286,17 +281,16 @@ typedef struct {
 } unisono_message;
 
 /* Sends `count` elements to rank `peer` (0 <= peer < size) under `tag`. */
-UNISONO_API unisono_status unisono_send(const void *buffer, size_t count, unisono_dtype dtype,
-                                        int peer, int tag, unisono_comm *comm);
-
-/* Receives at most `count` elements. peer -1: from any rank; tag -1: under any tag. */
-UNISONO_API unisono_status unisono_recv(void *buffer, size_t count, unisono_dtype dtype, int peer,
+UNISONO_API unisono_status unisono_send(const void *buffer, size_t count, unisono_dtype dtype, int peer,
                                         int tag, unisono_comm *comm);
 
+/* Receives at most `count` elements. peer -1: from any rank; tag -1: under any tag. */
+UNISONO_API unisono_status unisono_recv(void *buffer, size_t count, unisono_dtype dtype, int peer, int tag,
+                                        unisono_comm *comm);
+
 /* The same, and tells in *message (may be NULL) who sent how much under which tag. */
-UNISONO_API unisono_status unisono_recv_message(void *buffer, size_t count, unisono_dtype dtype,
-                                                int peer, int tag, unisono_comm *comm,
-                                                unisono_message *message);
+UNISONO_API unisono_status unisono_recv_message(void *buffer, size_t count, unisono_dtype dtype, int peer,
+                                                int tag, unisono_comm *comm, unisono_message *message);
 
 /* ------------------------------------------------------------------------------ asynchronous
  *
@@ -310,8 +304,7 @@ UNISONO_API unisono_status unisono_recv_message(void *buffer, size_t count, unis
 UNISONO_API unisono_status unisono_test(unisono_request *request, int *done);
 
 /* What a done receive got; INVALID before it is done or for other operations. */
-UNISONO_API unisono_status unisono_request_message(unisono_request *request,
-                                                   unisono_message *message);
+UNISONO_API unisono_status unisono_request_message(unisono_request *request, unisono_message *message);
 
 /* Waits until the operation is done, frees the request, sets *request = NULL and returns the
  * operation's status. *request == NULL is OK and does nothing. */
@@ -319,18 +312,16 @@ UNISONO_API unisono_status unisono_wait(unisono_request **request);
 
 UNISONO_API unisono_status unisono_barrier_async(unisono_comm *comm, unisono_request **request);
 UNISONO_API unisono_status unisono_all_reduce_async(const void *send, void *recv, size_t count,
-                                                    unisono_dtype dtype, unisono_op op,
-                                                    unisono_comm *comm, unisono_request **request);
+                                                    unisono_dtype dtype, unisono_op op, unisono_comm *comm,
+                                                    unisono_request **request);
 UNISONO_API unisono_status unisono_reduce_async(const void *send, void *recv, size_t count,
                                                 unisono_dtype dtype, unisono_op op, int root,
                                                 unisono_comm *comm, unisono_request **request);
-UNISONO_API unisono_status unisono_reduce_scatter_async(const void *send, void *recv,
-                                                        size_t recv_count, unisono_dtype dtype,
-                                                        unisono_op op, unisono_comm *comm,
-                                                        unisono_request **request);
-UNISONO_API unisono_status unisono_broadcast_async(void *buffer, size_t count, unisono_dtype dtype,
-                                                   int root, unisono_comm *comm,
-                                                   unisono_request **request);
+UNISONO_API unisono_status unisono_reduce_scatter_async(const void *send, void *recv, size_t recv_count,
+                                                        unisono_dtype dtype, unisono_op op,
+                                                        unisono_comm *comm, unisono_request **request);
+UNISONO_API unisono_status unisono_broadcast_async(void *buffer, size_t count, unisono_dtype dtype, int root,
+                                                   unisono_comm *comm, unisono_request **request);
 UNISONO_API unisono_status unisono_all_gather_async(const void *send, void *recv, size_t send_count,
                                                     unisono_dtype dtype, unisono_comm *comm,
                                                     unisono_request **request);
@@ -343,39 +334,37 @@ UNISONO_API unisono_status unisono_scatter_async(const void *send, void *recv, s
 UNISONO_API unisono_status unisono_all_to_all_async(const void *send, void *recv, size_t count,
                                                     unisono_dtype dtype, unisono_comm *comm,
                                                     unisono_request **request);
-UNISONO_API unisono_status unisono_all_to_allv_async(
-    const void *send, const size_t *send_counts, const size_t *send_displs, void *recv,
-    const size_t *recv_counts, const size_t *recv_displs, unisono_dtype dtype, unisono_comm *comm,
-    unisono_request **request);
+UNISONO_API unisono_status unisono_all_to_allv_async(const void *send, const size_t *send_counts,
+                                                     const size_t *send_displs, void *recv,
+                                                     const size_t *recv_counts, const size_t *recv_displs,
+                                                     unisono_dtype dtype, unisono_comm *comm,
+                                                     unisono_request **request);
 UNISONO_API unisono_status unisono_all_gatherv_async(const void *send, size_t send_count, void *recv,
-                                                     const size_t *recv_counts,
-                                                     const size_t *recv_displs, unisono_dtype dtype,
-                                                     unisono_comm *comm, unisono_request **request);
+                                                     const size_t *recv_counts, const size_t *recv_displs,
+                                                     unisono_dtype dtype, unisono_comm *comm,
+                                                     unisono_request **request);
 UNISONO_API unisono_status unisono_all_reduce_cached_async(const void *send, void *recv, size_t count,
                                                            unisono_dtype dtype, unisono_op op,
                                                            const char *match_id, unisono_comm *comm,
                                                            unisono_request **request);
-UNISONO_API unisono_status unisono_send_async(const void *buffer, size_t count, unisono_dtype dtype,
-                                              int peer, int tag, unisono_comm *comm,
-                                              unisono_request **request);
-UNISONO_API unisono_status unisono_recv_async(void *buffer, size_t count, unisono_dtype dtype,
-                                              int peer, int tag, unisono_comm *comm,
-                                              unisono_request **request);
+UNISONO_API unisono_status unisono_send_async(const void *buffer, size_t count, unisono_dtype dtype, int peer,
+                                              int tag, unisono_comm *comm, unisono_request **request);
+UNISONO_API unisono_status unisono_recv_async(void *buffer, size_t count, unisono_dtype dtype, int peer,
+                                              int tag, unisono_comm *comm, unisono_request **request);
 /* *message, if not NULL, is filled in before unisono_wait returns and must stay until then. */
-UNISONO_API unisono_status unisono_recv_message_async(void *buffer, size_t count,
-                                                      unisono_dtype dtype, int peer, int tag,
-                                                      unisono_comm *comm, unisono_message *message,
-                                                      unisono_request **request);
+UNISONO_API unisono_status unisono_recv_message_async(void *buffer, size_t count, unisono_dtype dtype,
+                                                      int peer, int tag, unisono_comm *comm,
+                                                      unisono_message *message, unisono_request **request);
 
 /* ---------------------------------------------------------------------------------- insight */
 
 /* What the library found on this machine, for tools. The strings live as long as the process. */
 typedef struct {
-  size_t struct_size;      /* in: sizeof(unisono_info) */
-  const char *processor;   /* features found, as "avx2 f16c avx512f" */
-  const char *isa;         /* the kernels picked: "scalar", "avx2", "avx512", ... */
-  const char *isa_reason;  /* why, in words */
-  int processors;          /* processors that this process may use (affinity and cgroup quota) */
+  size_t struct_size;                  /* in: sizeof(unisono_info) */
+  const char *processor;               /* features found, as "avx2 f16c avx512f" */
+  const char *isa;                     /* the kernels picked: "scalar", "avx2", "avx512", ... */
+  const char *isa_reason;              /* why, in words */
+  int processors;                      /* processors that this process may use (affinity and cgroup quota) */
   unsigned long long memory_available; /* bytes that may be reserved now, cgroup's limit counted */
   const char *memory_limit;            /* what sets that limit, in words */
 } unisono_info;

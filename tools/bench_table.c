@@ -29,8 +29,7 @@ void bench_table_header(const struct bench *bench) {
   if (options->operation->reduces)
     printf(", %s", bench_op_name(options->op));
   printf(", %s memory%s; %s, %d processors, isa %s\n", options->shared ? "shared" : "private",
-         options->in_place ? ", in place" : "", machine.model, machine.processors,
-         machine.library.isa);
+         options->in_place ? ", in place" : "", machine.model, machine.processors, machine.library.isa);
   printf("# times are of the slowest rank; bandwidths in GB/s (10^9 bytes) as in nccl-tests; every result is "
          "checked\n");
   printf("%12s %12s %12s %10s %10s %12s %8s %6s\n", "bytes", "median us", "p99 us", "algbw", "busbw",
