@@ -68,16 +68,14 @@ bool uni_comm_lost(unisono_comm *comm, int rank) {
          (uni_comm_has_left(comm, rank) || uni_world_is_gone(comm->world, comm->world_ranks[rank]));
 }
 
-unisono_status uni_comm_check(const unisono_comm *comm, const char *function) {
+unisono_status uni_fault_comm(const unisono_comm *comm, const char *function) {
   if (!comm)
     return uni_fail(UNISONO_ERROR_INVALID, "%s: comm is NULL", function);
-  if (comm->fork_generation != uni_fork_generation())
-    return uni_fail(
-        UNISONO_ERROR_INVALID,
-        "%s: comm belongs to the process that this one was forked from (rank %d); make a communicator in "
-        "this process",
-        function, comm->rank);
-  return UNISONO_OK;
+  return uni_fail(
+      UNISONO_ERROR_INVALID,
+      "%s: comm belongs to the process that this one was forked from (rank %d); make a communicator in "
+      "this process",
+      function, comm->rank);
 }
 
 /* ---- the shared segment */

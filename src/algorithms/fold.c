@@ -9,7 +9,7 @@
 static void call_kernel(const struct uni_call *call, void *const *out, size_t n_out, const void *const *in,
                         size_t n_in, size_t bytes) {
   uint64_t environment = uni_fpenv_enter();
-  uni_kernels()->fold[call->dtype][call->op](out, n_out, in, n_in, bytes / call->element);
+  call->fold(out, n_out, in, n_in, bytes / call->element);
   uni_fpenv_leave(environment);
 }
 

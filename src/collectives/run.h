@@ -70,6 +70,8 @@ struct uni_run {
   struct uni_plan plan;
   struct uni_lane *lanes;
 
+  size_t inline_ends[UNI_KINDS]; /* see uni_select_inline */
+
   /* room for `size` entries each */
   struct uni_view *send, *recv;
   size_t *send_bytes; /* of each rank's send buffer; 0: sends nothing */
@@ -85,6 +87,9 @@ size_t uni_ref_cache_bytes(void);
 
 /* Begins it; stepping follows. */
 void uni_run_begin(unisono_comm *comm, const struct uni_call *call);
+
+/* An inline collective that has arrived and met the ranks below `missing` is the machine's from here on. */
+void uni_run_go_on(unisono_comm *comm, const struct uni_call *call, int missing);
 
 /* Does what can be done now; true: it is done. */
 bool uni_run_step(unisono_comm *comm);

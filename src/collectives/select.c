@@ -9,23 +9,25 @@ enum {
   LANE_BYTES = 64 << 10  /* a thread is worth its synchronisation from here on */
 };
 
-bool uni_select_inline(const unisono_comm *comm, const struct uni_call *call) {
-  if (uni_kind_is_v(call->kind))
-    return false;
-  if (call->kind == UNI_BARRIER || call->block == 0)
-    return true;
-  size_t blocks = uni_kind_scatters(call->kind) ? (size_t)comm->size : 1;
-  if (call->block > UNI_INLINE_MAX / blocks)
-    return false;
-  size_t bytes = call->block * blocks;
+/* The bytes that one rank may write behind its line. */
+static size_t most_inline(const unisono_comm *comm) {
+  size_t all = INLINE_ALL / (size_t)comm->size;
   switch (comm->world->settings.algorithm) {
   case UNI_INLINE:
-    return true;
+    return UNI_INLINE_MAX;
   case UNI_AUTO:
-    return bytes <= UNI_HEADER_PAYLOAD || (bytes <= INLINE_BYTES && bytes * (size_t)comm->size <= INLINE_ALL);
+    all = all < INLINE_BYTES ? all : INLINE_BYTES;
+    return all < UNI_HEADER_PAYLOAD ? UNI_HEADER_PAYLOAD : all;
   default:
-    return false;
+    return 0;
   }
+}
+
+void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]) {
+  size_t most = most_inline(comm);
+  for (int kind = 0; kind < UNI_KINDS; kind++)
+    ends[kind] = 1 + most / (uni_kind_scatters((enum uni_kind)kind) ? (size_t)comm->size : 1);
+  ends[UNI_ALL_TO_ALLV] = ends[UNI_ALL_GATHERV] = 0; /* the ranks' blocks differ */
 }
 
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {

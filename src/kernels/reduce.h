@@ -32,7 +32,10 @@ const struct uni_kernels *uni_kernels(void);
 const struct uni_kernels *uni_kernels_for(const char *isa);
 
 /* Size of one element in bytes; 0 for a value that is no type. */
-size_t uni_dtype_size(unisono_dtype dtype);
+extern const unsigned char uni_dtype_sizes[UNI_DTYPES];
+static inline size_t uni_dtype_size(unisono_dtype dtype) {
+  return (unsigned)dtype < UNI_DTYPES ? uni_dtype_sizes[dtype] : 0;
+}
 const char *uni_dtype_name(unisono_dtype dtype); /* "float32" */
 const char *uni_op_name(unisono_op op);          /* "sum" */
 

@@ -29,9 +29,7 @@ enum {
  * sees the rest of the line and the payload. */
 struct uni_arrival {
   _Atomic uint64_t stamp; /* sequence number of the operation, from 1 */
-  uint32_t call;          /* kind, type and op: see uni_call_word */
-  uint16_t root;
-  uint16_t flags;
+  uint64_t call;          /* kind, type, op and root: see arrive.h */
   uint64_t count;
   uint64_t match; /* hash of the match id */
   union {
