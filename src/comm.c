@@ -86,10 +86,9 @@ uint64_t *uni_comm_counts(const unisono_comm *comm, int rank, int which) {
          ((size_t)rank * 4 + (size_t)which) * n;
 }
 
-char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk) {
-  size_t part = ((size_t)rank * comm->layout.lanes + lane) * 2 * UNI_STAGE_PARTS;
-  part += (size_t)which * UNI_STAGE_PARTS + chunk % UNI_STAGE_PARTS;
-  return comm->segment->base + comm->layout.stages + part * comm->layout.stage_bytes;
+char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which) {
+  size_t stage = ((size_t)rank * comm->layout.lanes + lane) * 2 + (size_t)which;
+  return comm->segment->base + comm->layout.stages + stage * comm->layout.stage_ring;
 }
 
 /* ---- public */

@@ -31,6 +31,7 @@ static void stage_first_chunk(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   size_t bytes = uni_call_send_bytes(&run->call, comm->size, comm->rank);
   run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
+  uni_stage_begin(comm, run->plan.chunk * (uni_kind_scatters(run->call.kind) ? (size_t)comm->size : 1));
   run->plan.has_edges = false;
   if (bytes == 0 || uni_view_covers(&run->send[comm->rank], 0, bytes))
     return;

@@ -37,12 +37,9 @@ __attribute__((always_inline)) static inline unisono_status uni_quick(unisono_co
   struct uni_slot *slot = uni_slot_of(comm, comm->rank, sequence);
   uni_inline_put(comm, call, slot);
   uni_publish_line(comm, call, call->count, slot, sequence);
-  if (uni_inline_is_one_sided(comm, call)) {
-    run->unmet = true;
-    return UNISONO_OK;
-  }
+  run->unmet = uni_inline_is_one_sided(comm, call);
   int looks = comm->world->settings.crowded ? 0 : UNI_QUICK_LOOKS;
-  for (int r = 0; r < comm->size; r++)
+  for (int r = 0; r < comm->size && !run->unmet; r++)
     if (r != comm->rank && !uni_quick_sees(comm, call, r, sequence, looks))
       return uni_drive_on(comm, *call, r);
   uni_inline_deliver(comm, call, sequence);

@@ -168,7 +168,7 @@ static void settle(unisono_comm *comm) {
       atomic_store_explicit(&uni_comm_step(comm, comm->rank, i)->done, run->steps + run->lanes[0].last_step,
                             memory_order_release);
     run->steps += run->lanes[0].last_step;
-    run->chunks += run->lanes[0].chunks;
+    uni_stage_advance(comm);
   }
   run->exposed = NULL;
   run->phase = UNI_PHASE_DONE;

@@ -1,5 +1,6 @@
 #include "collectives/select.h"
 
+#include "algorithms/steps.h"
 #include "collectives/refs.h"
 #include "comm.h"
 
@@ -35,9 +36,20 @@ uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
   return lanes <= 1 ? 1 : lanes < comm->layout.lanes ? (uint32_t)lanes : comm->layout.lanes;
 }
 
+static size_t whole_lines(size_t bytes) {
+  return bytes ? (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE : UNI_LINE;
+}
+
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call) {
-  size_t part = comm->layout.stage_bytes;
-  return uni_kind_scatters(call->kind) ? part / (size_t)comm->size / UNI_LINE * UNI_LINE : part;
+  size_t most = comm->layout.stage_bytes;
+  if (uni_kind_scatters(call->kind))
+    most = most / (size_t)comm->size / UNI_LINE * UNI_LINE;
+  /* the ranks' shares are known to be alike, but for v-collectives */
+  return uni_kind_is_v(call->kind) ? most : least(most, whole_lines(comm->run.lanes[0].bytes));
 }
 
 /* Can every rank read all that the others send? */
@@ -109,8 +121,9 @@ static void plan_results(unisono_comm *comm, bool send_covered) {
     plan->chunk = plan->total;
     plan->algorithm = UNI_PULL;
   } else { /* results go through the owners' stages: a slice must fit */
-    plan->chunk = comm->layout.stage_bytes * (size_t)comm->size;
+    plan->chunk = least(comm->layout.stage_bytes * (size_t)comm->size, whole_lines(comm->run.lanes[0].bytes));
     plan->algorithm = UNI_STAGED;
+    uni_stage_begin(comm, whole_lines((plan->chunk + (size_t)comm->size - 1) / (size_t)comm->size));
   }
 }
 

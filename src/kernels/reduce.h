@@ -18,8 +18,14 @@ enum { UNI_DTYPES = UNISONO_FLOAT64 + 1, UNI_OPS = UNISONO_BXOR + 1 };
 
 typedef void (*uni_fold_fn)(void *const *out, size_t n_out, const void *const *in, size_t n_in, size_t count);
 
+/* Copies to memory that another processor reads next, past this one's caches. Where a store would wait until
+ * the reader's copy of the old line is given up, this does not. What it wrote is there for who sees a release
+ * store that follows. */
+typedef void (*uni_stream_fn)(void *to, const void *from, size_t bytes);
+
 struct uni_kernels {
   uni_fold_fn fold[UNI_DTYPES][UNI_OPS]; /* NULL where the type has no such op */
+  uni_stream_fn stream;                  /* NULL: none, memcpy does */
   const char *isa;                       /* "scalar", "avx2", "avx512", ... */
   const char *reason;                    /* why this one, in words */
   const char *features;                  /* what the processor has, as "avx2 f16c avx512f" */
