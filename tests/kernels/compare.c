@@ -262,6 +262,7 @@ static int check_stream(const struct uni_kernels *table) {
       printf("%s: stream of %zu bytes to %zu before the end is wrong\n", table->isa, bytes, offset);
       return 1;
     }
+  memset(from, GUARD_BYTE, ROOM);
   return 0;
 }
 
