@@ -209,6 +209,7 @@ static unisono_status fill_in(unisono_comm *comm, struct uni_world *world, const
   comm->parallel_for = birth->parallel_for;
   comm->pool = birth->pool;
   comm->fork_generation = uni_fork_generation();
+  comm->kernels = uni_kernels();
   comm->layout = uni_layout_of((uint32_t)birth->n, (uint32_t)world->settings.lanes);
   comm->world_ranks = malloc((size_t)birth->n * sizeof *comm->world_ranks);
   if (!comm->world_ranks)

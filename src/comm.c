@@ -68,16 +68,14 @@ bool uni_comm_lost(unisono_comm *comm, int rank) {
          (uni_comm_has_left(comm, rank) || uni_world_is_gone(comm->world, comm->world_ranks[rank]));
 }
 
-unisono_status uni_comm_check(const unisono_comm *comm, const char *function) {
+unisono_status uni_fault_comm(const unisono_comm *comm, const char *function) {
   if (!comm)
     return uni_fail(UNISONO_ERROR_INVALID, "%s: comm is NULL", function);
-  if (comm->fork_generation != uni_fork_generation())
-    return uni_fail(
-        UNISONO_ERROR_INVALID,
-        "%s: comm belongs to the process that this one was forked from (rank %d); make a communicator in "
-        "this process",
-        function, comm->rank);
-  return UNISONO_OK;
+  return uni_fail(
+      UNISONO_ERROR_INVALID,
+      "%s: comm belongs to the process that this one was forked from (rank %d); make a communicator in "
+      "this process",
+      function, comm->rank);
 }
 
 /* ---- the shared segment */
@@ -88,10 +86,9 @@ uint64_t *uni_comm_counts(const unisono_comm *comm, int rank, int which) {
          ((size_t)rank * 4 + (size_t)which) * n;
 }
 
-char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk) {
-  size_t part = ((size_t)rank * comm->layout.lanes + lane) * 2 * UNI_STAGE_PARTS;
-  part += (size_t)which * UNI_STAGE_PARTS + chunk % UNI_STAGE_PARTS;
-  return comm->segment->base + comm->layout.stages + part * comm->layout.stage_bytes;
+char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which) {
+  size_t stage = ((size_t)rank * comm->layout.lanes + lane) * 2 + (size_t)which;
+  return comm->segment->base + comm->layout.stages + stage * comm->layout.stage_ring;
 }
 
 /* ---- public */

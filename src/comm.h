@@ -9,6 +9,7 @@
 #include "collectives/call.h"
 #include "collectives/run.h"
 #include "shm/layout.h"
+#include "shm/segment.h"
 #include "world.h"
 
 struct uni_p2p;   /* sends and receives: p2p/p2p.h */
@@ -37,6 +38,7 @@ struct unisono_comm {
   struct uni_header *header; /* in the segment, as all of these */
   struct uni_place *places;
   struct uni_step *steps;
+  const struct uni_kernels *kernels;
   struct uni_channel *channels;
 
   struct uni_run run; /* the collective under way, one at a time */
@@ -64,8 +66,14 @@ unisono_status uni_comm_new(struct uni_world *world, const struct uni_birth *bir
 /* Frees this process's side of it. */
 void uni_comm_discard(unisono_comm *comm);
 
+/* Cold paths: words to a fault. */
+#define UNI_COLD __attribute__((cold, noinline))
+UNI_COLD unisono_status uni_fault_comm(const unisono_comm *comm, const char *function);
+
 /* INVALID unless `comm` can be used by this process: not NULL, not inherited by fork. */
-unisono_status uni_comm_check(const unisono_comm *comm, const char *function);
+static inline unisono_status uni_comm_check(const unisono_comm *comm, const char *function) {
+  return comm && comm->fork_generation == uni_fork_generation() ? UNISONO_OK : uni_fault_comm(comm, function);
+}
 
 /* The same, and that there is a place for a new communicator, which is set to NULL. */
 unisono_status uni_check_part(const unisono_comm *comm, const char *function, unisono_comm **part,
@@ -100,8 +108,8 @@ static inline struct uni_channel *uni_comm_channel(const unisono_comm *comm, int
 enum { UNI_SEND_COUNTS, UNI_SEND_DISPLS, UNI_SEND_EXTENT };
 uint64_t *uni_comm_counts(const unisono_comm *comm, int rank, int which);
 
-/* A part of a lane's stage: private data on its way (UNI_STAGE_IN) or results (UNI_STAGE_OUT). */
+/* A lane's stage: private data on its way (UNI_STAGE_IN) or results (UNI_STAGE_OUT). */
 enum { UNI_STAGE_IN, UNI_STAGE_OUT };
-char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk);
+char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which);
 
 #endif

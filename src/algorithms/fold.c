@@ -9,7 +9,7 @@
 static void call_kernel(const struct uni_call *call, void *const *out, size_t n_out, const void *const *in,
                         size_t n_in, size_t bytes) {
   uint64_t environment = uni_fpenv_enter();
-  uni_kernels()->fold[call->dtype][call->op](out, n_out, in, n_in, bytes / call->element);
+  call->fold(out, n_out, in, n_in, bytes / call->element);
   uni_fpenv_leave(environment);
 }
 
@@ -31,34 +31,59 @@ static bool is_readable(const unisono_comm *comm, int owner, const struct uni_pa
 static char *result_stage(const unisono_comm *comm, const struct uni_lane *lane,
                           const struct uni_chunk *chunk, int owner) {
   uint32_t index = (uint32_t)(lane - comm->run.lanes);
-  return uni_comm_stage(comm, owner, index, UNI_STAGE_OUT, comm->run.chunks + chunk->index);
+  return uni_stage_place(comm, owner, index, UNI_STAGE_OUT, chunk->index);
 }
 
-/* Every place that this rank's result goes to. */
-static size_t find_outputs(const unisono_comm *comm, const struct uni_lane *lane,
-                           const struct uni_chunk *chunk, const struct uni_part *part, void **outputs) {
+/* Where this rank's result goes to. */
+struct places {
+  void **direct; /* buffers */
+  size_t n;
+  char *stage; /* NULL, or for those who cannot be written to */
+};
+
+static struct places find_places(const unisono_comm *comm, const struct uni_lane *lane,
+                                 const struct uni_chunk *chunk, const struct uni_part *part, void **room) {
   const struct uni_run *run = &comm->run;
-  size_t n = 0;
+  struct places places = {.direct = room};
   bool is_missing = false;
   if (run->call.kind == UNI_REDUCE_SCATTER || takes_result(&run->call, comm->rank))
-    outputs[n++] = (char *)run->call.recv + part->to;
+    room[places.n++] = (char *)run->call.recv + part->to;
   for (int r = 0; r < comm->size && run->call.kind != UNI_REDUCE_SCATTER; r++) {
     if (r == comm->rank || !takes_result(&run->call, r))
       continue;
     if (is_pushed(comm, r, part))
-      outputs[n++] = run->recv[r].base + part->to;
+      room[places.n++] = run->recv[r].base + part->to;
     else
       is_missing = true;
   }
   if (is_missing && !is_readable(comm, comm->rank, part))
-    outputs[n++] = result_stage(comm, lane, chunk, comm->rank);
-  return n;
+    places.stage = result_stage(comm, lane, chunk, comm->rank);
+  return places;
+}
+
+static void move_on(void **pointers, size_t n, size_t bytes) {
+  for (size_t i = 0; i < n; i++)
+    pointers[i] = (char *)pointers[i] + bytes;
+}
+
+/* Streams the result to the stage piece by piece, each while it is in the nearest cache. */
+static void fold_and_stream(const unisono_comm *comm, struct places to, const void **inputs, size_t bytes) {
+  enum { PIECE = 8 << 10 };
+  _Alignas(UNI_LINE) char piece[PIECE];
+  void *only[1] = {piece}, **out = to.n ? to.direct : only;
+  size_t n;
+  for (size_t at = 0; at < bytes; at += n) {
+    n = bytes - at < PIECE ? bytes - at : PIECE;
+    call_kernel(&comm->run.call, out, to.n ? to.n : 1, inputs, (size_t)comm->size, n);
+    comm->kernels->stream(to.stage + at, out[0], n);
+    move_on((void **)inputs, (size_t)comm->size, n);
+    move_on(to.direct, to.n, n);
+  }
 }
 
 void uni_fold_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk) {
   size_t index = (size_t)(lane - comm->run.lanes), n = (size_t)comm->size;
   const void **inputs = comm->run.inputs + index * n;
-  void **outputs = comm->run.outputs + index * (n + 1);
   struct uni_part mine = uni_part_of(comm, chunk, comm->rank, comm->rank);
   if (mine.bytes == 0)
     return;
@@ -66,8 +91,14 @@ void uni_fold_chunk(const unisono_comm *comm, const struct uni_lane *lane, const
     struct uni_part part = uni_part_of(comm, chunk, r, comm->rank);
     inputs[r] = uni_part_source(comm, lane, chunk, r, &part);
   }
-  size_t n_out = find_outputs(comm, lane, chunk, &mine, outputs);
-  call_kernel(&comm->run.call, outputs, n_out, inputs, n, mine.bytes);
+  struct places to = find_places(comm, lane, chunk, &mine, comm->run.outputs + index * (n + 1));
+  if (to.stage && uni_outflow_streams(&lane->outflow, mine.bytes)) {
+    fold_and_stream(comm, to, inputs, mine.bytes);
+    return;
+  }
+  if (to.stage)
+    to.direct[to.n++] = to.stage;
+  call_kernel(&comm->run.call, to.direct, to.n, inputs, n, mine.bytes);
 }
 
 void uni_gather_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk) {

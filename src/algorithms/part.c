@@ -1,5 +1,6 @@
 #include "algorithms/part.h"
 
+#include "algorithms/steps.h"
 #include "collectives/refs.h"
 #include "comm.h"
 
@@ -103,5 +104,5 @@ const void *uni_part_source(const unisono_comm *comm, const struct uni_lane *lan
   if (uni_view_covers(&run->send[sender], part->from, part->bytes))
     return run->send[sender].base + part->from;
   uint32_t index = (uint32_t)(lane - run->lanes);
-  return uni_comm_stage(comm, sender, index, UNI_STAGE_IN, run->chunks + chunk->index) + part->stage;
+  return uni_stage_place(comm, sender, index, UNI_STAGE_IN, chunk->index) + part->stage;
 }

@@ -1,13 +1,31 @@
-#include <string.h>
-
 #include "algorithms/steps.h"
 #include "collectives/refs.h"
 #include "comm.h"
 
-void uni_stage_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk) {
+void uni_stage_begin(unisono_comm *comm, size_t room) {
+  struct uni_run *run = &comm->run;
+  enum { ROOM_LEAST = 4096 }; /* what the processor fetches ahead is the operation's own */
+  run->plan.room = (room + ROOM_LEAST - 1) / ROOM_LEAST * ROOM_LEAST;
+  run->plan.turn = (run->staged + run->plan.room - 1) / run->plan.room;
+}
+
+char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk) {
+  const struct uni_plan *plan = &comm->run.plan;
+  size_t turns = comm->layout.stage_ring / plan->room;
+  return uni_comm_stage(comm, rank, lane, which) + (plan->turn + chunk) % turns * plan->room;
+}
+
+void uni_stage_advance(unisono_comm *comm) {
+  struct uni_run *run = &comm->run;
+  size_t turns = comm->layout.stage_ring / run->plan.room;
+  if (run->plan.room && run->plan.algorithm == UNI_STAGED)
+    run->staged = ((run->plan.turn + run->lanes[0].chunks - 1) % turns + 1) * run->plan.room;
+}
+
+void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk) {
   const struct uni_run *run = &comm->run;
   uint32_t index = (uint32_t)(lane - run->lanes);
-  char *stage = uni_comm_stage(comm, comm->rank, index, UNI_STAGE_IN, run->chunks + chunk->index);
+  char *stage = uni_stage_place(comm, comm->rank, index, UNI_STAGE_IN, chunk->index);
   for (int reader = 0; reader < comm->size; reader++) {
     if (reader == comm->rank)
       continue;
@@ -15,7 +33,8 @@ void uni_stage_chunk(const unisono_comm *comm, const struct uni_lane *lane, cons
     if (part.bytes == 0)
       continue;
     if (!uni_view_covers(&run->send[comm->rank], part.from, part.bytes))
-      memcpy(stage + part.stage, (const char *)run->call.send + part.from, part.bytes);
+      uni_outflow_copy(&lane->outflow, comm->kernels->stream, stage + part.stage,
+                       (const char *)run->call.send + part.from, part.bytes);
     if (uni_parts_are_alike(run->call.kind))
       break;
   }

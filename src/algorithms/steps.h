@@ -3,13 +3,20 @@
  *   copy    (collectives that only move data) fetches what is its own;
  *   fold    (reductions) folds its slice and puts the result where it belongs, as far as it can reach;
  *   gather  fetches the results that could not be put into its buffer.
- * A stage is a double buffer: a chunk is staged one step before it is read. */
+ * A chunk is staged one step before it is read, so two chunks are alive at a time. */
 #ifndef UNI_ALGORITHMS_STEPS_H
 #define UNI_ALGORITHMS_STEPS_H
 
 #include "algorithms/part.h"
 
-void uni_stage_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
+/* A stage is a ring of chunks. Each operation has its own room for a chunk, so that small ones take little,
+ * and begins behind the last chunk of the one before: all ranks alike. A room is a quarter of the ring at
+ * most: then neighbouring chunks of different rooms do not overlap where the ring ends either. */
+void uni_stage_begin(unisono_comm *comm, size_t room);
+void uni_stage_advance(unisono_comm *comm);
+char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk);
+
+void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_copy_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_fold_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_gather_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);

@@ -1,6 +1,7 @@
 /* The public collectives: each names its call; checking, choosing and running are the same for all. */
 #include "collectives/check.h"
 #include "collectives/match.h"
+#include "collectives/quick.h"
 #include "comm.h"
 #include "error.h"
 #include "request.h"
@@ -16,9 +17,17 @@ static unisono_status check_request_place(const unisono_comm *comm, const char *
   return status;
 }
 
-static unisono_status run(unisono_comm *comm, const char *function, struct uni_call call) {
+static unisono_status run_by_machine(unisono_comm *comm, struct uni_call call) {
+  return uni_submit(comm, &call, NULL);
+}
+
+/* Becomes part of each function below, where the kind is a constant. */
+__attribute__((always_inline)) static inline unisono_status run(unisono_comm *comm, const char *function,
+                                                                struct uni_call call) {
   unisono_status status = uni_check_call(comm, function, &call);
-  return status ? status : uni_submit(comm, &call, NULL);
+  if (status)
+    return status;
+  return uni_is_quick(comm, &call) ? uni_quick(comm, &call) : run_by_machine(comm, call);
 }
 
 static unisono_status start(unisono_comm *comm, const char *function, struct uni_call call,

@@ -10,10 +10,6 @@
 #include "kernels/reduce.h"
 #include "shm/wait.h"
 
-static uint32_t call_word(const struct uni_call *call) {
-  return (uint32_t)call->kind | (uint32_t)call->dtype << 8 | (uint32_t)call->op << 16;
-}
-
 void uni_set_up_lanes(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   struct uni_plan *plan = &run->plan;
@@ -35,6 +31,7 @@ static void stage_first_chunk(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   size_t bytes = uni_call_send_bytes(&run->call, comm->size, comm->rank);
   run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
+  uni_stage_begin(comm, run->plan.chunk * (uni_kind_scatters(run->call.kind) ? (size_t)comm->size : 1));
   run->plan.has_edges = false;
   if (bytes == 0 || uni_view_covers(&run->send[comm->rank], 0, bytes))
     return;
@@ -85,42 +82,33 @@ static size_t line_count(const unisono_comm *comm) {
   return most;
 }
 
-static void fill_line(unisono_comm *comm, struct uni_arrival *line) {
-  const struct uni_run *run = &comm->run;
-  line->call = call_word(&run->call);
-  line->root = (uint16_t)run->call.root;
-  line->count = line_count(comm);
-  line->match = run->call.match;
-  if (!run->is_inline) {
-    line->send = run->send_ref;
-    line->recv = run->recv_ref;
-  }
+static void arrive_with_buffers(unisono_comm *comm, struct uni_arrival *line) {
+  struct uni_run *run = &comm->run;
+  locate_buffers(comm);
+  if (uni_kind_is_v(run->call.kind))
+    publish_counts(comm);
+  run->plan.total = run->call.send_counts ? line_count(comm) * run->call.element : run->call.block;
+  run->plan.lanes = uni_kind_is_v(run->call.kind) ? 1 : uni_select_lanes(comm, run->plan.total);
+  uni_set_up_lanes(comm);
+  stage_first_chunk(comm);
+  line->send = run->send_ref;
+  line->recv = run->recv_ref;
 }
 
 void uni_arrive(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   struct uni_slot *slot = uni_slot_of(comm, comm->rank, run->sequence);
-  if (run->is_inline) {
-    uni_inline_put(comm, slot);
-  } else {
-    locate_buffers(comm);
-    if (uni_kind_is_v(run->call.kind))
-      publish_counts(comm);
-    run->plan.total = run->call.send_counts ? line_count(comm) * run->call.element : run->call.block;
-    run->plan.lanes = uni_kind_is_v(run->call.kind) ? 1 : uni_select_lanes(comm, run->plan.total);
-    uni_set_up_lanes(comm);
-    stage_first_chunk(comm);
-  }
-  fill_line(comm, &slot->arrival);
-  /* release: whoever reads the stamp reads the line, the payload and the stage as written above */
-  atomic_store_explicit(&slot->arrival.stamp, run->sequence, memory_order_release);
-  uni_wake(comm);
+  if (run->is_inline)
+    uni_inline_put(comm, &run->call, slot);
+  else
+    arrive_with_buffers(comm, &slot->arrival);
+  uni_publish_line(comm, &run->call, line_count(comm), slot, run->sequence);
 }
 
 /* ---- meeting the others */
 
 static void describe(const struct uni_arrival *line, char *text, size_t n) {
-  enum uni_kind kind = (enum uni_kind)(line->call & 0xff);
+  enum uni_kind kind = uni_line_kind(line);
   int used = snprintf(text, n, "%s with count %llu", uni_kind_name(kind), (unsigned long long)line->count);
   if (kind != UNI_BARRIER)
     used += snprintf(text + used, n - (size_t)used, ", %s",
@@ -129,14 +117,9 @@ static void describe(const struct uni_arrival *line, char *text, size_t n) {
     used +=
         snprintf(text + used, n - (size_t)used, ", %s", uni_op_name((unisono_op)(line->call >> 16 & 0xff)));
   if (uni_kind_has_root(kind))
-    used += snprintf(text + used, n - (size_t)used, ", root %u", line->root);
+    used += snprintf(text + used, n - (size_t)used, ", root %u", (unsigned)(line->call >> 32));
   if (line->match)
     snprintf(text + used, n - (size_t)used, ", match id %016llx", (unsigned long long)line->match);
-}
-
-static bool matches(const struct uni_arrival *theirs, const struct uni_arrival *mine) {
-  return theirs->call == mine->call && theirs->root == mine->root && theirs->match == mine->match &&
-         (theirs->count == mine->count || uni_kind_is_v((enum uni_kind)(mine->call & 0xff)));
 }
 
 static void report_mismatch(unisono_comm *comm, int rank, const struct uni_arrival *theirs,
@@ -147,13 +130,6 @@ static void report_mismatch(unisono_comm *comm, int rank, const struct uni_arriv
   uni_comm_break(comm, UNISONO_ERROR_MISMATCH, "rank %d called %s, rank %d %s", rank, a, comm->rank, b);
 }
 
-bool uni_has_arrived(const unisono_comm *comm, int rank, uint64_t sequence) {
-  /* acquire: the rank's line and what it wrote before it are there, and it has finished all operations before
-   */
-  return atomic_load_explicit(&uni_slot_of(comm, rank, sequence)->arrival.stamp, memory_order_acquire) ==
-         sequence;
-}
-
 bool uni_meet_arrivals(unisono_comm *comm, uint64_t sequence) {
   struct uni_run *run = &comm->run;
   const struct uni_arrival *mine = &uni_slot_of(comm, comm->rank, sequence)->arrival;
@@ -161,7 +137,7 @@ bool uni_meet_arrivals(unisono_comm *comm, uint64_t sequence) {
     const struct uni_arrival *line = &uni_slot_of(comm, run->cursor, sequence)->arrival;
     if (!uni_has_arrived(comm, run->cursor, sequence))
       return false;
-    if (run->cursor != comm->rank && !matches(line, mine)) {
+    if (!uni_lines_agree(line, mine)) {
       report_mismatch(comm, run->cursor, line, mine);
       return false;
     }

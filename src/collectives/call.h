@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/reduce.h"
 #include "unisono.h"
 
 enum uni_kind {
@@ -33,7 +34,8 @@ struct uni_call {
   size_t count; /* elements of one block: what a rank gives, or what it gets of each */
   size_t block; /* the same in bytes */
   size_t element;
-  uint64_t match; /* hash of the match id; 0: none */
+  uni_fold_fn fold; /* the kernel; NULL for collectives that only copy */
+  uint64_t match;   /* hash of the match id; 0: none */
   /* v-collectives, else NULL; for all_gatherv the send arrays are NULL too */
   const size_t *send_counts, *send_displs, *recv_counts, *recv_displs;
 };
@@ -65,8 +67,48 @@ static inline bool uni_kind_is_v(enum uni_kind kind) {
   return kind == UNI_ALL_TO_ALLV || kind == UNI_ALL_GATHERV;
 }
 
-/* The bytes of this rank's send and receive buffer; 0 where its role uses none. */
-size_t uni_call_send_bytes(const struct uni_call *call, int size, int rank);
-size_t uni_call_recv_bytes(const struct uni_call *call, int size, int rank);
+/* The bytes from the first to the last element of blocks that lie anywhere. */
+size_t uni_call_extent(const size_t *counts, const size_t *displs, int n, size_t element);
+
+/* The bytes of a rank's send and receive buffer; 0 where its role uses none. For v-collectives: this rank's.
+ * Here, as all that a small call goes through, so that the compiler can leave out what the kind rules out. */
+static inline size_t uni_call_send_bytes(const struct uni_call *call, int size, int rank) {
+  switch (call->kind) {
+  case UNI_BARRIER:
+    return 0;
+  case UNI_BROADCAST:
+    return rank == call->root ? call->block : 0;
+  case UNI_SCATTER:
+    return rank == call->root ? call->block * (size_t)size : 0;
+  case UNI_REDUCE_SCATTER:
+  case UNI_ALL_TO_ALL:
+    return call->block * (size_t)size;
+  case UNI_ALL_TO_ALLV:
+    return uni_call_extent(call->send_counts, call->send_displs, size, call->element);
+  default:
+    return call->block;
+  }
+}
+
+static inline size_t uni_call_recv_bytes(const struct uni_call *call, int size, int rank) {
+  switch (call->kind) {
+  case UNI_BARRIER:
+    return 0;
+  case UNI_BROADCAST:
+    return rank == call->root ? 0 : call->block;
+  case UNI_REDUCE:
+    return rank == call->root ? call->block : 0;
+  case UNI_GATHER:
+    return rank == call->root ? call->block * (size_t)size : 0;
+  case UNI_ALL_GATHER:
+  case UNI_ALL_TO_ALL:
+    return call->block * (size_t)size;
+  case UNI_ALL_TO_ALLV:
+  case UNI_ALL_GATHERV:
+    return uni_call_extent(call->recv_counts, call->recv_displs, size, call->element);
+  default:
+    return call->block;
+  }
+}
 
 #endif

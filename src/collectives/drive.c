@@ -92,13 +92,10 @@ static unisono_status work_with_team(unisono_comm *comm) {
   return uni_comm_failure(comm);
 }
 
-unisono_status uni_drive(unisono_comm *comm, const struct uni_call *call) {
-  if (uni_comm_is_broken(comm))
-    return uni_comm_failure(comm);
+static unisono_status wait_for_end(unisono_comm *comm) {
   struct uni_wait wait = uni_drive_wait(comm);
   unisono_status status = UNISONO_OK;
-  uni_run_begin(comm, call);
-  while (!uni_run_step(comm)) {
+  do {
     if (comm->run.phase == UNI_PHASE_WORK && comm->run.plan.lanes > 1 && comm->parallel_for) {
       status = work_with_team(comm);
       break;
@@ -107,7 +104,19 @@ unisono_status uni_drive(unisono_comm *comm, const struct uni_call *call) {
     status = uni_wait_pause(&wait);
     if (uni_drive_judge(comm, &wait, &status))
       break;
-  }
+  } while (!uni_run_step(comm));
   uni_wait_end(&wait);
   return status;
+}
+
+unisono_status uni_drive_on(unisono_comm *comm, struct uni_call call, int missing) {
+  uni_run_go_on(comm, &call, missing);
+  return uni_run_step(comm) ? UNISONO_OK : wait_for_end(comm);
+}
+
+unisono_status uni_drive(unisono_comm *comm, const struct uni_call *call) {
+  if (uni_comm_is_broken(comm))
+    return uni_comm_failure(comm);
+  uni_run_begin(comm, call);
+  return uni_run_step(comm) ? UNISONO_OK : wait_for_end(comm);
 }

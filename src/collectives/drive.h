@@ -9,6 +9,9 @@
  * else of the communicator's collectives may be under way. */
 unisono_status uni_drive(unisono_comm *comm, const struct uni_call *call);
 
+/* The same for an inline collective that has arrived, from where it misses a rank on. */
+unisono_status uni_drive_on(unisono_comm *comm, struct uni_call call, int missing);
+
 /* How to wait for the collective under way. */
 struct uni_wait uni_drive_wait(unisono_comm *comm);
 

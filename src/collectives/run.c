@@ -21,6 +21,7 @@ unisono_status uni_run_open(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   size_t n = (size_t)comm->size, lanes = comm->layout.lanes;
   run->phase = UNI_PHASE_DONE;
+  uni_select_inline(comm, run->inline_ends);
   run->lanes = room(lanes, sizeof *run->lanes);
   run->send = room(n, sizeof *run->send);
   run->recv = room(n, sizeof *run->recv);
@@ -167,7 +168,7 @@ static void settle(unisono_comm *comm) {
       atomic_store_explicit(&uni_comm_step(comm, comm->rank, i)->done, run->steps + run->lanes[0].last_step,
                             memory_order_release);
     run->steps += run->lanes[0].last_step;
-    run->chunks += run->lanes[0].chunks;
+    uni_stage_advance(comm);
   }
   run->exposed = NULL;
   run->phase = UNI_PHASE_DONE;
@@ -175,13 +176,22 @@ static void settle(unisono_comm *comm) {
 
 /* ---- the machine */
 
+void uni_run_go_on(unisono_comm *comm, const struct uni_call *call, int missing) {
+  struct uni_run *run = &comm->run;
+  run->call = *call;
+  run->cursor = missing;
+  run->exposed = NULL;
+  run->is_inline = true;
+  run->phase = UNI_PHASE_ARRIVE;
+}
+
 void uni_run_begin(unisono_comm *comm, const struct uni_call *call) {
   struct uni_run *run = &comm->run;
   run->call = *call;
   run->sequence++;
   run->cursor = 0;
   run->exposed = NULL;
-  run->is_inline = uni_select_inline(comm, call);
+  run->is_inline = call->block < run->inline_ends[call->kind];
   run->phase = UNI_PHASE_MEET_LAST;
 }
 
@@ -200,7 +210,7 @@ static void enter(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   uni_arrive(comm);
   run->phase = UNI_PHASE_ARRIVE;
-  run->unmet = run->is_inline && uni_inline_is_one_sided(comm);
+  run->unmet = run->is_inline && uni_inline_is_one_sided(comm, &run->call);
 }
 
 /* Up to the work; true: there is none. */
@@ -214,7 +224,7 @@ static bool step_to_work(unisono_comm *comm) {
   if (!run->unmet && !uni_meet_arrivals(comm, run->sequence))
     return false;
   if (run->is_inline) {
-    uni_inline_deliver(comm);
+    uni_inline_deliver(comm, &run->call, run->sequence);
     settle(comm);
     return true;
   }

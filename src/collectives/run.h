@@ -10,6 +10,7 @@
 #include "collectives/call.h"
 #include "env.h"
 #include "shm/memory.h"
+#include "shm/outflow.h"
 
 /* A rank's buffer as seen from here: the bytes [from, to) of it are at base + from. Peers may write the whole
  * pages [push_from, push_to). */
@@ -33,6 +34,8 @@ struct uni_plan {
   bool has_edges;  /* chunks are [0, edges[0]), [edges[0], edges[1]), [edges[1], total) */
   bool gathers;    /* results are copied from their owners in a step of their own */
   bool together;   /* ranks read each other's buffers: nobody leaves before all are done */
+  size_t room;     /* bytes of a stage that a chunk takes */
+  size_t turn;     /* where in a stage the first chunk is, in rooms */
   uint32_t lag;    /* steps before the first chunk is worked on, beyond the arrival */
   uint32_t lanes;
 };
@@ -46,6 +49,7 @@ struct uni_lane {
   int cursor;            /* ranks below it have finished the step before */
   size_t from, bytes;    /* its share */
   uint64_t chunks, last_step;
+  struct uni_outflow outflow; /* stays from operation to operation */
 };
 
 enum uni_phase { UNI_PHASE_MEET_LAST, UNI_PHASE_ARRIVE, UNI_PHASE_WORK, UNI_PHASE_DONE };
@@ -55,7 +59,7 @@ struct uni_run {
   uint64_t sequence; /* of the operation under way or done last */
   bool unmet;        /* in the operation before, this rank (its root) did not wait for the others' lines */
   uint64_t steps;    /* base of the step counters */
-  uint64_t chunks;   /* base of the stages' turns */
+  size_t staged;     /* where in a stage the last chunk ended */
 
   /* of the operation */
   _Atomic uint64_t moves; /* counts what has moved, so that who waits starts to spin anew */
@@ -69,6 +73,8 @@ struct uni_run {
   size_t exposed_bytes;
   struct uni_plan plan;
   struct uni_lane *lanes;
+
+  size_t inline_ends[UNI_KINDS]; /* see uni_select_inline */
 
   /* room for `size` entries each */
   struct uni_view *send, *recv;
@@ -85,6 +91,9 @@ size_t uni_ref_cache_bytes(void);
 
 /* Begins it; stepping follows. */
 void uni_run_begin(unisono_comm *comm, const struct uni_call *call);
+
+/* An inline collective that has arrived and met the ranks below `missing` is the machine's from here on. */
+void uni_run_go_on(unisono_comm *comm, const struct uni_call *call, int missing);
 
 /* Does what can be done now; true: it is done. */
 bool uni_run_step(unisono_comm *comm);

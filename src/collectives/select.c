@@ -1,5 +1,6 @@
 #include "collectives/select.h"
 
+#include "algorithms/steps.h"
 #include "collectives/refs.h"
 #include "comm.h"
 
@@ -9,23 +10,25 @@ enum {
   LANE_BYTES = 64 << 10  /* a thread is worth its synchronisation from here on */
 };
 
-bool uni_select_inline(const unisono_comm *comm, const struct uni_call *call) {
-  if (uni_kind_is_v(call->kind))
-    return false;
-  if (call->kind == UNI_BARRIER || call->block == 0)
-    return true;
-  size_t blocks = uni_kind_scatters(call->kind) ? (size_t)comm->size : 1;
-  if (call->block > UNI_INLINE_MAX / blocks)
-    return false;
-  size_t bytes = call->block * blocks;
+/* The bytes that one rank may write behind its line. */
+static size_t most_inline(const unisono_comm *comm) {
+  size_t all = INLINE_ALL / (size_t)comm->size;
   switch (comm->world->settings.algorithm) {
   case UNI_INLINE:
-    return true;
+    return UNI_INLINE_MAX;
   case UNI_AUTO:
-    return bytes <= UNI_HEADER_PAYLOAD || (bytes <= INLINE_BYTES && bytes * (size_t)comm->size <= INLINE_ALL);
+    all = all < INLINE_BYTES ? all : INLINE_BYTES;
+    return all < UNI_HEADER_PAYLOAD ? UNI_HEADER_PAYLOAD : all;
   default:
-    return false;
+    return 0;
   }
+}
+
+void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]) {
+  size_t most = most_inline(comm);
+  for (int kind = 0; kind < UNI_KINDS; kind++)
+    ends[kind] = 1 + most / (uni_kind_scatters((enum uni_kind)kind) ? (size_t)comm->size : 1);
+  ends[UNI_ALL_TO_ALLV] = ends[UNI_ALL_GATHERV] = 0; /* the ranks' blocks differ */
 }
 
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
@@ -33,9 +36,20 @@ uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
   return lanes <= 1 ? 1 : lanes < comm->layout.lanes ? (uint32_t)lanes : comm->layout.lanes;
 }
 
+static size_t whole_lines(size_t bytes) {
+  return bytes ? (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE : UNI_LINE;
+}
+
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call) {
-  size_t part = comm->layout.stage_bytes;
-  return uni_kind_scatters(call->kind) ? part / (size_t)comm->size / UNI_LINE * UNI_LINE : part;
+  size_t most = comm->layout.stage_bytes;
+  if (uni_kind_scatters(call->kind))
+    most = most / (size_t)comm->size / UNI_LINE * UNI_LINE;
+  /* the ranks' shares are known to be alike, but for v-collectives */
+  return uni_kind_is_v(call->kind) ? most : least(most, whole_lines(comm->run.lanes[0].bytes));
 }
 
 /* Can every rank read all that the others send? */
@@ -107,8 +121,9 @@ static void plan_results(unisono_comm *comm, bool send_covered) {
     plan->chunk = plan->total;
     plan->algorithm = UNI_PULL;
   } else { /* results go through the owners' stages: a slice must fit */
-    plan->chunk = comm->layout.stage_bytes * (size_t)comm->size;
+    plan->chunk = least(comm->layout.stage_bytes * (size_t)comm->size, whole_lines(comm->run.lanes[0].bytes));
     plan->algorithm = UNI_STAGED;
+    uni_stage_begin(comm, whole_lines((plan->chunk + (size_t)comm->size - 1) / (size_t)comm->size));
   }
 }
 

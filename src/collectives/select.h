@@ -5,8 +5,9 @@
 
 #include "collectives/run.h"
 
-/* Before the arrival: does the payload ride with the line? By kind, size and number of ranks alone. */
-bool uni_select_inline(const unisono_comm *comm, const struct uni_call *call);
+/* Before the arrival: the payload rides with the line where a block is smaller than ends[kind]. Worked out
+ * once for a communicator, as it is the first thing that a call looks at. */
+void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]);
 
 /* How many lanes share the bytes. */
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total);

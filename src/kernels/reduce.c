@@ -108,16 +108,17 @@ const struct uni_kernels *uni_kernels_for(const char *isa) {
   return find_table(isa);
 }
 
-static const struct {
-  const char *name;
-  size_t size;
-} dtypes[UNI_DTYPES] = {
-    [UNISONO_INT8] = {"int8", 1},       [UNISONO_UINT8] = {"uint8", 1},
-    [UNISONO_INT16] = {"int16", 2},     [UNISONO_UINT16] = {"uint16", 2},
-    [UNISONO_INT32] = {"int32", 4},     [UNISONO_UINT32] = {"uint32", 4},
-    [UNISONO_INT64] = {"int64", 8},     [UNISONO_UINT64] = {"uint64", 8},
-    [UNISONO_FLOAT16] = {"float16", 2}, [UNISONO_BFLOAT16] = {"bfloat16", 2},
-    [UNISONO_FLOAT32] = {"float32", 4}, [UNISONO_FLOAT64] = {"float64", 8},
+static const char *const dtype_names[UNI_DTYPES] = {
+    [UNISONO_INT8] = "int8",         [UNISONO_UINT8] = "uint8",     [UNISONO_INT16] = "int16",
+    [UNISONO_UINT16] = "uint16",     [UNISONO_INT32] = "int32",     [UNISONO_UINT32] = "uint32",
+    [UNISONO_INT64] = "int64",       [UNISONO_UINT64] = "uint64",   [UNISONO_FLOAT16] = "float16",
+    [UNISONO_BFLOAT16] = "bfloat16", [UNISONO_FLOAT32] = "float32", [UNISONO_FLOAT64] = "float64",
+};
+
+const unsigned char uni_dtype_sizes[UNI_DTYPES] = {
+    [UNISONO_INT8] = 1,    [UNISONO_UINT8] = 1,    [UNISONO_INT16] = 2,   [UNISONO_UINT16] = 2,
+    [UNISONO_INT32] = 4,   [UNISONO_UINT32] = 4,   [UNISONO_INT64] = 8,   [UNISONO_UINT64] = 8,
+    [UNISONO_FLOAT16] = 2, [UNISONO_BFLOAT16] = 2, [UNISONO_FLOAT32] = 4, [UNISONO_FLOAT64] = 8,
 };
 
 static const char *const op_names[UNI_OPS] = {
@@ -125,12 +126,8 @@ static const char *const op_names[UNI_OPS] = {
     [UNISONO_AVG] = "avg", [UNISONO_BAND] = "band", [UNISONO_BOR] = "bor", [UNISONO_BXOR] = "bxor",
 };
 
-size_t uni_dtype_size(unisono_dtype dtype) {
-  return (unsigned)dtype < UNI_DTYPES ? dtypes[dtype].size : 0;
-}
-
 const char *uni_dtype_name(unisono_dtype dtype) {
-  return (unsigned)dtype < UNI_DTYPES ? dtypes[dtype].name : "unknown type";
+  return (unsigned)dtype < UNI_DTYPES ? dtype_names[dtype] : "unknown type";
 }
 
 const char *uni_op_name(unisono_op op) {

@@ -18,8 +18,14 @@ enum { UNI_DTYPES = UNISONO_FLOAT64 + 1, UNI_OPS = UNISONO_BXOR + 1 };
 
 typedef void (*uni_fold_fn)(void *const *out, size_t n_out, const void *const *in, size_t n_in, size_t count);
 
+/* Copies to memory that another processor reads next, past this one's caches. Where a store would wait until
+ * the reader's copy of the old line is given up, this does not. What it wrote is there for who sees a release
+ * store that follows. */
+typedef void (*uni_stream_fn)(void *to, const void *from, size_t bytes);
+
 struct uni_kernels {
   uni_fold_fn fold[UNI_DTYPES][UNI_OPS]; /* NULL where the type has no such op */
+  uni_stream_fn stream;                  /* NULL: none, memcpy does */
   const char *isa;                       /* "scalar", "avx2", "avx512", ... */
   const char *reason;                    /* why this one, in words */
   const char *features;                  /* what the processor has, as "avx2 f16c avx512f" */
@@ -32,7 +38,10 @@ const struct uni_kernels *uni_kernels(void);
 const struct uni_kernels *uni_kernels_for(const char *isa);
 
 /* Size of one element in bytes; 0 for a value that is no type. */
-size_t uni_dtype_size(unisono_dtype dtype);
+extern const unsigned char uni_dtype_sizes[UNI_DTYPES];
+static inline size_t uni_dtype_size(unisono_dtype dtype) {
+  return (unsigned)dtype < UNI_DTYPES ? uni_dtype_sizes[dtype] : 0;
+}
 const char *uni_dtype_name(unisono_dtype dtype); /* "float32" */
 const char *uni_op_name(unisono_op op);          /* "sum" */
 

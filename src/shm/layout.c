@@ -1,6 +1,6 @@
 #include "shm/layout.h"
 
-enum { STAGE_MOST = 128 << 10, STAGE_LEAST = 16 << 10, STAGE_ALL = 4 << 20 };
+enum { STAGE_MOST = 128 << 10, STAGE_LEAST = 16 << 10, STAGE_ALL = 2 << 20, STAGE_RING = 1 << 20, FEW = 4 };
 enum { RING_MOST = 32 << 10, RING_LEAST = 4 << 10, RING_ALL = 4 << 20 };
 
 static size_t place(size_t *total, size_t bytes) {
@@ -9,12 +9,20 @@ static size_t place(size_t *total, size_t bytes) {
   return at;
 }
 
-/* A part of a stage is large enough to make its barrier cheap, and small enough that all ranks' parts stay in
- * the caches: 128 KiB for few ranks, less for many. */
+/* A chunk is large enough to make its barrier cheap, and small enough that all ranks' chunks stay in the
+ * caches: 128 KiB for few ranks, less for many. */
 static size_t stage_bytes(size_t ranks, size_t lanes) {
   size_t bytes = STAGE_ALL / (ranks * lanes) / 4096 * 4096;
   size_t least = ranks * UNI_LINE > STAGE_LEAST ? ranks * UNI_LINE : STAGE_LEAST; /* a line for each peer */
   return bytes > STAGE_MOST ? STAGE_MOST : bytes < least ? (least + 4095) / 4096 * 4096 : bytes;
+}
+
+/* A stage has room for at least four chunks, as uni_stage_place wants it. For few ranks it is so much larger
+ * than a processor's own cache that a line has left it when its turn comes again: a store to a line that is
+ * there, and in the reader's cache too, waits for the reader's copy to be given up, one line after the other.
+ */
+static size_t stage_ring(size_t ranks, size_t lanes, size_t chunk) {
+  return ranks * lanes <= FEW ? STAGE_RING : 4 * chunk;
 }
 
 /* Rings are smaller where they are many. */
@@ -29,6 +37,7 @@ struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes) {
   struct uni_layout l = {.size = size, .lanes = lanes};
   size_t n = size, total = 0;
   l.stage_bytes = stage_bytes(n, lanes);
+  l.stage_ring = stage_ring(n, lanes, l.stage_bytes);
   l.ring_bytes = ring_bytes(n * n);
   place(&total, sizeof(struct uni_header));
   l.ranks = place(&total, n * sizeof(uint32_t));
@@ -38,7 +47,7 @@ struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes) {
   l.survivors = place(&total, n * ((n + 63) / 64) * sizeof(uint64_t));
   l.channels = place(&total, n * n * sizeof(struct uni_channel));
   l.rings = place(&total, n * n * l.ring_bytes);
-  l.stages = place(&total, n * lanes * 2 * UNI_STAGE_PARTS * l.stage_bytes);
+  l.stages = place(&total, n * lanes * 2 * l.stage_ring);
   l.total = (total + 4095) / 4096 * 4096;
   return l;
 }

@@ -5,7 +5,7 @@
  *   counts[size][4*size]        the v-collectives' arrays, by rank
  *   channels[size][size]        point to point, by sender and receiver
  *   rings[size][size]           their lines, written by the sender
- *   stages[size][lanes]         private data on its way, written by its rank
+ *   stages[size][lanes][2]      private data on its way, and results, written by its rank
  *
  * All of it is zero at first. Sequence numbers and steps only grow, so nothing is ever set back. */
 #ifndef UNI_SHM_LAYOUT_H
@@ -21,17 +21,14 @@ enum {
   UNI_SLOTS = 2,           /* arrival lines a rank, used in turn */
   UNI_HEADER_PAYLOAD = 32, /* inline payload that rides in the arrival line itself */
   UNI_INLINE_MAX = 4096,   /* inline payload behind it */
-  UNI_TEXT = 320,
-  UNI_STAGE_PARTS = 2 /* double buffers: one is filled while the other is read */
+  UNI_TEXT = 320
 };
 
 /* How a rank enters a collective. The stamp is stored last (release) and loaded first (acquire): who sees it
  * sees the rest of the line and the payload. */
 struct uni_arrival {
   _Atomic uint64_t stamp; /* sequence number of the operation, from 1 */
-  uint32_t call;          /* kind, type and op: see uni_call_word */
-  uint16_t root;
-  uint16_t flags;
+  uint64_t call;          /* kind, type, op and root: see arrive.h */
   uint64_t count;
   uint64_t match; /* hash of the match id */
   union {
@@ -79,7 +76,7 @@ struct uni_header {
   _Atomic uint64_t magic; /* stored last by who makes the segment */
   uint64_t id;
   uint32_t size, lanes;
-  uint64_t stage_bytes;                          /* one part of a stage */
+  uint64_t stage_bytes;                          /* the largest chunk */
   _Alignas(UNI_LINE) _Atomic uint64_t cause;     /* 0, or the first failure: see comm.c */
   _Atomic uint32_t sleepers;                     /* threads of all ranks about to sleep or asleep */
   _Alignas(UNI_LINE) _Atomic uint64_t survivors; /* who decided on them in shrink: attempt << 32 | rank + 1 */
@@ -88,8 +85,9 @@ struct uni_header {
 /* Where the parts of a segment for `size` ranks and `lanes` lanes begin. */
 struct uni_layout {
   uint32_t size, lanes;
-  size_t stage_bytes;
-  size_t ring_bytes;                                                              /* a power of two */
+  size_t stage_bytes; /* the largest chunk in a stage */
+  size_t stage_ring;  /* a stage: some chunks, one behind the other */
+  size_t ring_bytes;  /* a power of two */
   size_t ranks, places, steps, counts, survivors, channels, rings, stages, total; /* offsets, and the whole */
 };
 

@@ -19,15 +19,17 @@
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct uni_segment *registry; /* every segment mapped in this process */
-static _Atomic unsigned fork_generation;
+_Atomic unsigned uni_forks;
 static pthread_once_t fork_handlers = PTHREAD_ONCE_INIT;
 
 size_t uni_page_size(void) {
-  return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-unsigned uni_fork_generation(void) {
-  return atomic_load_explicit(&fork_generation, memory_order_relaxed);
+  static _Atomic size_t known; /* asked for in every collective over shared memory */
+  size_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
+  if (!bytes) {
+    bytes = (size_t)sysconf(_SC_PAGESIZE);
+    atomic_store_explicit(&known, bytes, memory_order_relaxed);
+  }
+  return bytes;
 }
 
 static void lock_registry(void) {
@@ -40,7 +42,7 @@ static void unlock_registry(void) {
 /* In a forked child: what it inherited must not reach its parent any more. The caller's memory becomes a
  * private copy at the same addresses; the rest was not inherited at all (MADV_DONTFORK). */
 static void make_child_private(void) {
-  atomic_fetch_add_explicit(&fork_generation, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&uni_forks, 1, memory_order_relaxed);
   for (struct uni_segment *s = registry; s; s = s->next)
     if (s->role == UNI_OWN && s->fd >= 0)
       mmap(s->base, s->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, s->fd, 0);

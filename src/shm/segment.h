@@ -3,6 +3,7 @@
 #ifndef UNI_SHM_SEGMENT_H
 #define UNI_SHM_SEGMENT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,6 +57,9 @@ void uni_segment_abandon(struct uni_segment *segment);
 size_t uni_page_size(void);
 
 /* How many times this process has been forked off: what was made under another number is not to be used. */
-unsigned uni_fork_generation(void);
+extern _Atomic unsigned uni_forks; /* that lie between the program's start and this process */
+static inline unsigned uni_fork_generation(void) {
+  return atomic_load_explicit(&uni_forks, memory_order_relaxed);
+}
 
 #endif

@@ -44,25 +44,13 @@ static void ring(struct uni_place *place) {
   futex(&place->bell, FUTEX_WAKE, INT32_MAX, NULL);
 }
 
-/* What was published must not be overtaken by the look for sleepers. The sleeper's membarrier sees to that on
- * the processor's side, this on the compiler's. */
-static inline void order_after_publishing(const unisono_comm *comm) {
-  if (comm->world->settings.fences)
-    atomic_thread_fence(memory_order_seq_cst);
-  else
-    atomic_signal_fence(memory_order_seq_cst);
-}
-
-void uni_wake(unisono_comm *comm) {
-  order_after_publishing(comm);
-  if (atomic_load_explicit(&comm->header->sleepers, memory_order_relaxed) == 0)
-    return;
+void uni_wake_sleepers(unisono_comm *comm) {
   for (int r = 0; r < comm->size; r++)
     ring(&comm->places[r]);
 }
 
 void uni_wake_rank(unisono_comm *comm, int rank) {
-  order_after_publishing(comm);
+  uni_order_after_publishing(comm);
   ring(&comm->places[rank]);
 }
 

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "unisono.h"
+#include "comm.h"
 
 struct uni_wait {
   unisono_comm *comm;
@@ -53,8 +53,24 @@ void uni_wait_restart(struct uni_wait *wait);
 unisono_status uni_wait_failed(struct uni_wait *wait, unisono_status status, const char *what);
 
 /* Wakes the ranks of `comm` that sleep. */
-void uni_wake(unisono_comm *comm);
+static inline void uni_wake(unisono_comm *comm);
+void uni_wake_sleepers(unisono_comm *comm);
 void uni_wake_rank(unisono_comm *comm, int rank);
+
+/* What was published must not be overtaken by the look for sleepers. The sleeper's membarrier sees to that on
+ * the processor's side, this on the compiler's. */
+static inline void uni_order_after_publishing(const unisono_comm *comm) {
+  if (comm->world->settings.fences)
+    atomic_thread_fence(memory_order_seq_cst);
+  else
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void uni_wake(unisono_comm *comm) {
+  uni_order_after_publishing(comm);
+  if (atomic_load_explicit(&comm->header->sleepers, memory_order_relaxed))
+    uni_wake_sleepers(comm);
+}
 
 /* For the helper thread, which waits for many communicators at once: announce each, then fence, then look
  * again. */

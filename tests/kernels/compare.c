@@ -245,9 +245,32 @@ static int check_odd_environment(const struct uni_kernels *table) {
   return 1;
 }
 
+/* Streaming copies the bytes that it is told to, and no other. */
+static int check_stream(const struct uni_kernels *table) {
+  char *from = in_rooms[0], *to = out_rooms[0];
+  for (size_t i = 0; i < ROOM; i++)
+    from[i] = (char)random_bits();
+  for (size_t bytes = 0; bytes < 400; bytes++)
+    for (size_t offset = 0; offset < 65; offset += 13) {
+      size_t start = ROOM - bytes - offset; /* ends `offset` bytes before the page that nobody may touch */
+      memset(to, GUARD_BYTE, ROOM);
+      table->stream(to + start, from + ROOM - bytes, bytes);
+      bool whole = memcmp(to + start, from + ROOM - bytes, bytes) == 0;
+      memset(to + start, GUARD_BYTE, bytes);
+      if (whole && (unsigned char)to[0] == GUARD_BYTE && memcmp(to, to + 1, ROOM - 1) == 0)
+        continue;
+      printf("%s: stream of %zu bytes to %zu before the end is wrong\n", table->isa, bytes, offset);
+      return 1;
+    }
+  memset(from, GUARD_BYTE, ROOM);
+  return 0;
+}
+
 int compare_with_plain_c(const struct uni_kernels *table) {
   int failures = check_odd_environment(table);
   make_rooms();
+  if (table->stream)
+    failures += check_stream(table);
   for (int dtype = 0; dtype < UNI_DTYPES; dtype++)
     for (int op = 0; op < UNI_OPS; op++) {
       struct call c = {.table = table, .dtype = (unisono_dtype)dtype, .op = (unisono_op)op};

@@ -19,6 +19,7 @@
 #define _mm512_cvtps_ph(v, rounding) emulated_cvtps_ph(v)
 #define _mm512_maskz_loadu_epi8 emulated_maskz_loadu_epi8
 #define _mm512_mask_storeu_epi8 emulated_mask_storeu_epi8
+#define _mm512_stream_si512 emulated_stream_si512
 
 #define EMULATED static inline __attribute__((always_inline))
 
@@ -54,11 +55,16 @@ EMULATED void emulated_mask_storeu_epi8(char *to, __mmask64 mask, __m512i v) {
       to[i] = bytes[i];
 }
 
+EMULATED void emulated_stream_si512(void *to, __m512i v) {
+  memcpy(to, &v, sizeof v);
+}
+
 #include "kernels/x86/avx512.c"
 
 bool install_emulated_avx512(struct uni_kernels *table) {
   if (uni_lacks_avx2())
     return false;
   install_all(table);
+  table->stream = stream;
   return true;
 }

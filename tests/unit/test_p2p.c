@@ -75,9 +75,7 @@ void uni_wake_rank(unisono_comm *comm, int rank) {
   wakes[rank]++;
 }
 
-size_t uni_dtype_size(unisono_dtype dtype) {
-  return dtype == UNISONO_UINT8 ? 1 : dtype == UNISONO_INT32 ? 4 : 0;
-}
+const unsigned char uni_dtype_sizes[UNI_DTYPES] = {[UNISONO_UINT8] = 1, [UNISONO_INT32] = 4};
 
 const char *uni_dtype_name(unisono_dtype dtype) {
   return dtype == UNISONO_UINT8 ? "uint8" : "int32";

@@ -21,6 +21,13 @@ INLINE v_half narrow_float16(vec v) {
 
 #include "kernels/vector/kernels.h"
 
+static inline void stream_vec(char *to, vec v) {
+  _mm256_stream_si256((__m256i *)(void *)to, (__m256i)v);
+}
+
+#include "kernels/x86/stream.h"
+
 void uni_install_avx2(struct uni_kernels *table) {
   install_all(table);
+  table->stream = stream;
 }

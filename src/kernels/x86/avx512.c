@@ -33,6 +33,13 @@ INLINE void write_part(char *to, const char part[VECTOR_BYTES], size_t bytes) {
 
 #include "kernels/vector/kernels.h"
 
+static inline void stream_vec(char *to, vec v) {
+  _mm512_stream_si512((__m512i *)(void *)to, (__m512i)v);
+}
+
+#include "kernels/x86/stream.h"
+
 void uni_install_avx512(struct uni_kernels *table) {
   install_all(table);
+  table->stream = stream;
 }

@@ -1,0 +1,49 @@
+/* A small blocking collective in a straight line, as part of its function of the API: what run.c does for an
+ * inline operation, without the machine. Where its peers let it wait the machine takes over. */
+#ifndef UNI_COLLECTIVES_QUICK_H
+#define UNI_COLLECTIVES_QUICK_H
+
+#include "algorithms/inline.h"
+#include "collectives/arrive.h"
+#include "collectives/drive.h"
+#include "comm.h"
+#include "queue.h"
+
+/* Looks at a peer's line, at memory's pace, before the machine goes on with waiting in its ways. */
+enum { UNI_QUICK_LOOKS = 200 };
+
+/* May `call` be run at once, and in this way? */
+static inline bool uni_is_quick(const unisono_comm *comm, const struct uni_call *call) {
+  /* acquire: the helper is through with the run */
+  return call->block < comm->run.inline_ends[call->kind] && !comm->run.unmet &&
+         atomic_load_explicit(&comm->queue->collectives, memory_order_acquire) == 0 &&
+         !uni_comm_is_broken(comm);
+}
+
+/* Is the rank's line there, and does it say what this rank says? */
+static inline bool uni_quick_sees(const unisono_comm *comm, const struct uni_call *call, int rank,
+                                  uint64_t sequence, int looks) {
+  const struct uni_arrival *line = &uni_slot_of(comm, rank, sequence)->arrival;
+  while (!uni_has_arrived(comm, rank, sequence))
+    if (--looks < 0)
+      return false;
+  return line->call == uni_line_call(call) && line->count == call->count && line->match == call->match;
+}
+
+__attribute__((always_inline)) static inline unisono_status uni_quick(unisono_comm *comm,
+                                                                      const struct uni_call *call) {
+  struct uni_run *run = &comm->run;
+  uint64_t sequence = ++run->sequence;
+  struct uni_slot *slot = uni_slot_of(comm, comm->rank, sequence);
+  uni_inline_put(comm, call, slot);
+  uni_publish_line(comm, call, call->count, slot, sequence);
+  run->unmet = uni_inline_is_one_sided(comm, call);
+  int looks = comm->world->settings.crowded ? 0 : UNI_QUICK_LOOKS;
+  for (int r = 0; r < comm->size && !run->unmet; r++)
+    if (r != comm->rank && !uni_quick_sees(comm, call, r, sequence, looks))
+      return uni_drive_on(comm, *call, r);
+  uni_inline_deliver(comm, call, sequence);
+  return UNISONO_OK;
+}
+
+#endif
