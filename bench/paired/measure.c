@@ -9,7 +9,14 @@
 #include "flags.h"
 #include "report.h"
 
-enum { SMALL = 4096, CALLS_OF_SMALL = 32, WARM_UPS = 3, FEWEST_ROUNDS = 7, MOST_ROUNDS = 2000 };
+enum {
+  SMALL = 4096,
+  LARGE = 8 << 20,
+  CALLS_OF_SMALL = 32,
+  WARM_UPS = 2,
+  FEWEST_ROUNDS = 7,
+  MOST_ROUNDS = 2000
+};
 
 /* One operation at one size. */
 struct task {
@@ -81,17 +88,20 @@ static void slowest(const struct world *world, double *times, size_t n) {
     fail(world, "all_reduce", unisono_last_error());
 }
 
-/* As many rounds as fit into the time, by the fastest of the warm-ups: alike on all ranks. */
+/* The time that a size gets: large ones are worth more, as few of their rounds fit. */
+static double seconds_for(const struct task *task) {
+  return task->options->seconds * (task->bytes >= LARGE ? 4 : 1);
+}
+
+/* As many rounds as fit into the time, by what the warm-ups took but for the first: alike on all ranks. */
 static size_t warm_up(const struct task *task) {
-  double fastest = 1e30;
-  for (int i = 0; i < WARM_UPS; i++) {
-    double start = microseconds();
-    play_round(task, (size_t)i);
-    double time = microseconds() - start;
-    fastest = time < fastest ? time : fastest;
-  }
-  slowest(task->call.world, &fastest, 1);
-  double fitting = 1e6 * task->options->seconds / fastest;
+  play_round(task, 0);
+  double start = microseconds();
+  for (size_t i = 1; i <= WARM_UPS; i++)
+    play_round(task, i);
+  double round = (microseconds() - start) / WARM_UPS;
+  slowest(task->call.world, &round, 1);
+  double fitting = 1e6 * seconds_for(task) / round;
   return fitting < FEWEST_ROUNDS ? FEWEST_ROUNDS : fitting > MOST_ROUNDS ? MOST_ROUNDS : (size_t)fitting;
 }
 
