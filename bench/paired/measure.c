@@ -22,12 +22,9 @@ enum {
 struct task {
   const struct options *options;
   const struct buffers *buffers;
-  struct call call;           /* without its buffers */
-  size_t bytes;               /* of the larger buffer */
-  int calls;                  /* back to back in a sample */
-  int line_up[CONTESTANTS];   /* who takes part */
-  int count;                  /* how many */
-  double *times[CONTESTANTS]; /* µs a call, round by round */
+  struct call call; /* without its buffers */
+  int calls;        /* back to back in a sample */
+  struct outcome outcome;
 };
 
 static double microseconds(void) {
@@ -38,7 +35,7 @@ static double microseconds(void) {
 
 /* The k-th call of a sample, on buffers of its own. */
 static struct call call_on(const struct task *task, const struct contestant *who, int k) {
-  size_t stride = (task->bytes + 63) / 64 * 64 * (size_t)k;
+  size_t stride = (task->outcome.bytes + 63) / 64 * 64 * (size_t)k;
   struct call call = task->call;
   call.send = (who->is_shared ? task->buffers->shared_send : task->buffers->private_send) + stride;
   call.recv = (who->is_shared ? task->buffers->shared_recv : task->buffers->private_recv) + stride;
@@ -65,15 +62,15 @@ static double sample(const struct task *task, const struct contestant *who, size
 
 /* Each contestant in turn, another one first in every round: who follows whom changes nothing on average. */
 static void play_round(const struct task *task, size_t round) {
-  for (int i = 0; i < task->count; i++) {
-    int who = task->line_up[(round + (size_t)i) % (size_t)task->count];
-    task->times[who][round] = sample(task, &contestants[who], round);
+  for (int i = 0; i < task->outcome.count; i++) {
+    int who = task->outcome.line_up[(round + (size_t)i) % (size_t)task->outcome.count];
+    task->outcome.times[who][round] = sample(task, &contestants[who], round);
   }
 }
 
 static void check_results(const struct task *task) {
-  for (int i = 0; i < task->count; i++) {
-    const struct contestant *who = &contestants[task->line_up[i]];
+  for (int i = 0; i < task->outcome.count; i++) {
+    const struct contestant *who = &contestants[task->outcome.line_up[i]];
     sample(task, who, 1);
     for (int k = 0; k < task->calls && who->is_collective; k++) {
       struct call call = call_on(task, who, k);
@@ -90,7 +87,7 @@ static void slowest(const struct world *world, double *times, size_t n) {
 
 /* The time that a size gets: large ones are worth more, as few of their rounds fit. */
 static double seconds_for(const struct task *task) {
-  return task->options->seconds * (task->bytes >= LARGE ? 4 : 1);
+  return task->options->seconds * (task->outcome.bytes >= LARGE ? 4 : 1);
 }
 
 /* As many rounds as fit into the time, by what the warm-ups took but for the first: alike on all ranks. */
@@ -117,11 +114,11 @@ static struct task make_task(const struct world *world, const struct options *op
       .options = options, .buffers = buffers, .call = {world, operation, options->dtype, NULL, NULL, 0}};
   task.call.count = count_of(world, operation, bytes / element);
   size_t sent = data_sent(&task.call), received = data_received(&task.call);
-  task.bytes = (sent > received ? sent : received) * element;
-  task.calls = task.bytes > SMALL ? 1 : CALLS_OF_SMALL;
+  task.outcome.bytes = (sent > received ? sent : received) * element;
+  task.calls = task.outcome.bytes > SMALL ? 1 : CALLS_OF_SMALL;
   for (int i = 0; i < CONTESTANTS; i++)
     if (contestant_takes_part(i, &task.call))
-      task.line_up[task.count++] = i;
+      task.outcome.line_up[task.outcome.count++] = i;
   return task;
 }
 
@@ -132,13 +129,13 @@ void measure(const struct world *world, const struct options *options, const str
   if (!times)
     fail(world, "calloc", "no memory for the times");
   for (int i = 0; i < CONTESTANTS; i++)
-    task.times[i] = times + i * MOST_ROUNDS;
+    task.outcome.times[i] = times + i * MOST_ROUNDS;
   check_results(&task);
-  size_t rounds = warm_up(&task);
-  for (size_t i = 0; i < rounds; i++)
+  task.outcome.rounds = warm_up(&task);
+  for (size_t i = 0; i < task.outcome.rounds; i++)
     play_round(&task, i);
   slowest(world, times, CONTESTANTS * MOST_ROUNDS);
   if (world->rank == 0)
-    report(&task.call, task.bytes, rounds, task.line_up, task.count, task.times);
+    report(&task.call, &task.outcome);
   free(times);
 }

@@ -4,8 +4,14 @@
 
 #include "contestants.h"
 
-/* times[contestant][round] in µs, for the `count` contestants in line_up. */
-void report(const struct call *call, size_t bytes, size_t rounds, const int *line_up, int count,
-            double *const *times);
+struct outcome {
+  size_t bytes; /* of the larger buffer */
+  size_t rounds;
+  int line_up[CONTESTANTS];   /* who took part */
+  int count;                  /* how many */
+  double *times[CONTESTANTS]; /* µs a call, round by round */
+};
+
+void report(const struct call *call, const struct outcome *outcome);
 
 #endif
