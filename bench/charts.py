@@ -52,7 +52,7 @@ def line(axes, name, values):
 
 def set_up(axes, title, sizes, label, format_value):
     axes.set(xscale="log", yscale="log", title=title, xlabel="size of the buffer")
-    ticks = [size for size in TICKS if min(sizes) <= size <= max(sizes)]
+    ticks = [size for size in TICKS if min(sizes) <= size < max(sizes) / 2] + [max(sizes)]
     axes.set_xticks(ticks, [figures.size_text(size) for size in ticks], rotation=35, ha="right")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(format_value))
@@ -81,7 +81,7 @@ def draw_ratios(axes, cell, memory, title):
         if peer in cell:
             line(axes, peer, figures.ratios(cell, peer, memory))
     axes.axhline(1, color="black", linewidth=1)
-    set_up(axes, title, sizes_of(cell), "peer's time / unisono's", plain)
+    set_up(axes, title, sizes_of(cell), "peer's time / unisono's (above 1: unisono is faster)", plain)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
