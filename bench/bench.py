@@ -28,13 +28,19 @@ def processor():
     return platform.machine()
 
 
+def key_of(peer):
+    """How the command line calls it."""
+    return peer.name.lower().replace(" ", "")
+
+
 def prepare(names, build):
     """The peers that can take part."""
     ready = []
     for peer in peers.PEERS:
-        if names and peer.folder not in names:
+        if names and key_of(peer) not in names:
             continue
-        say(f"-- {peer.name}: {'installing and ' if not (peer.home / 'complete').exists() and peer.packages else ''}building")
+        new = peer.packages and not peers.installed(peer.home, peer.packages).exists()
+        say(f"-- {peer.name}: {'installing and ' if new else ''}building")
         try:
             peers.prepare(peer, build)
             ready.append(peer)
@@ -60,7 +66,7 @@ def measure(todo, build, minutes):
 def draw(results, directory):
     """matplotlib lives in the bench's environment, so another Python draws."""
     try:
-        peers.install(peers.DRIVER, ("matplotlib",))
+        peers.install(peers.DRIVER, ("matplotlib",), pip=True)
     except peers.Missing as reason:
         return say(f"no charts: {reason}")
     directory.mkdir(parents=True, exist_ok=True)
@@ -74,7 +80,7 @@ def arguments():
     parser.add_argument("--build", type=Path, default=Path("build"), help="where unisono was built (default: build)")
     parser.add_argument("--minutes", type=float, default=10, help="how long to measure, about (default: 10)")
     parser.add_argument("--quick", action="store_true", help="2 minutes, up to 16 MiB")
-    parser.add_argument("--peers", help="only these: " + ",".join(p.folder for p in peers.PEERS))
+    parser.add_argument("--peers", help="only these: " + ",".join(key_of(p) for p in peers.PEERS))
     parser.add_argument("--json", type=Path, default=peers.FOLDER / "results.json", help="the figures")
     parser.add_argument("--charts", type=Path, default=peers.FOLDER / "charts", help="the folder of the charts")
     return parser.parse_args()

@@ -20,7 +20,9 @@ STYLES = {
     "Open MPI": {"color": "#009E73", "marker": "v"},
     "MPICH": {"color": "#56B4E9", "marker": "D"},
     "oneCCL": {"color": "#CC79A7", "marker": "P"},
-    "TCP loopback": {"color": "#999999", "marker": "X"},
+    "TCP": {"color": "#999999", "marker": "X"},
+    "gloo": {"color": "#882255", "marker": "<"},
+    "DeepSpeed": {"color": "#332288", "marker": ">"},
     "memcpy on all ranks": {"color": "#000000", "linestyle": ":", "linewidth": 1.2},
     "exchange of a flag": {"color": "#000000", "linestyle": "--", "linewidth": 1.2},
 }

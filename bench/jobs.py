@@ -1,13 +1,15 @@
 """What is measured: a list of jobs, each one start of a paired program, within a given time."""
 
+import getpass
 import json
 import os
 import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from peers import Peer, Variant
+from peers import TORCH_RANKS, Peer, Variant
 
 KI, MI = 1 << 10, 1 << 20
 ALL_REDUCE_SIZES = [8, 64, 512, 4 * KI, 32 * KI, 128 * KI, 256 * KI, MI, 2 * MI, 16 * MI, 64 * MI]
@@ -67,6 +69,12 @@ def seconds_a_point(jobs, left):
     return max(SHORTEST, measuring * (1 - CHECKS) / sum(job.points for job in jobs))
 
 
+def segments(peer):
+    """The names in /dev/shm that are this peer's, its own or of another program."""
+    found = Path("/dev/shm").glob(f"{peer.segments}*") if peer.segments else []
+    return {path for path in found if path.owner() == getpass.getuser()}
+
+
 def end(process):
     """The launcher first, so that it ends its ranks; then what is left of its group."""
     process.terminate()
@@ -86,8 +94,8 @@ def run(job, build, seconds):
     arguments = ["--operations", ",".join(job.operations), "--sizes", ",".join(map(str, job.sizes)), "--dtype", job.dtype,
                  "--seconds", f"{seconds:.3f}"]
     limit = 60 + 3 * job.points * seconds
-    start = time.monotonic()
-    process = subprocess.Popen(job.peer.command(job.ranks, arguments, build), env=job.peer.environment(job.variant),
+    start, before = time.monotonic(), segments(job.peer)
+    process = subprocess.Popen(job.peer.command(job.ranks, arguments, build), env=job.peer.environment(build, job.variant),
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                start_new_session=True)
     try:
@@ -97,12 +105,14 @@ def run(job, build, seconds):
         complaint = f"stopped after {time.monotonic() - start:.0f} s"
         end(process)
         output, _ = process.communicate()
+        for name in segments(job.peer) - before:
+            name.unlink(missing_ok=True)
     except BaseException:
         end(process)
         raise
     records = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     for record in records:
-        record.update(peer=job.peer.name, variant=job.variant.name)
+        record.update(peer=job.peer.name, variant=job.variant.name, python=job.peer.source == TORCH_RANKS)
     if complaint:
         rest = [line for line in output.splitlines() if line.strip() and not line.startswith("{")]
         complaint += f": {rest[0].strip()}" if rest else ""

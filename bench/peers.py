@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build-bench"
 DRIVER = FOLDER / "driver"  # the environment with pip and what draws
 SOURCES = ["main.c", "options.c", "measure.c", "buffers.c", "data.c", "flags.c", "contestants.c", "report.c"]
+TORCH_RANKS = "torch_ranks.py"
+TORCH = ("torch==2.13.0", "numpy", "ninja", "setuptools", "wheel")
 C_FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-Wall", f"-I{ROOT / 'include'}"]
 
 
@@ -35,12 +37,14 @@ class Peer:
     name: str
     folder: str
     source: str
-    packages: tuple = ()
+    packages: tuple = ()  # the first one's version is the peer's
+    before: tuple = ()  # packages that must be there when the others are installed
     compiler: str = "cc"  # of the environment, or of the machine
     bfloat16: bool = False
     reduces_only: bool = False
     crowded: bool = False  # does it let others run while it waits?
-    launch: tuple = ("mpirun",)
+    segments: str = ""  # how the names begin that it has in /dev/shm, and leaves there when it is killed
+    launch: tuple = ()  # empty: `unisono run`
     variants: tuple = (Variant(),)
 
     @property
@@ -55,17 +59,21 @@ class Peer:
     def version(self):
         if not self.packages:
             return ""
-        site = next(self.home.glob("lib/python3*/site-packages"))
-        return next(d.version for d in importlib.metadata.distributions(path=[str(site)])
-                    if d.metadata["Name"] == self.packages[0])
+        site, name = next(self.home.glob("lib/python3*/site-packages")), self.packages[0].split("=")[0]
+        return next(d.version for d in importlib.metadata.distributions(path=[str(site)]) if d.metadata["Name"] == name)
 
-    def environment(self, variant=Variant()):
+    def environment(self, build, variant=Variant()):
         return {**os.environ, "PATH": f"{self.home}/bin:{os.environ['PATH']}", "LD_LIBRARY_PATH": f"{self.home}/lib",
-                **COMMON, "I_MPI_ROOT": str(self.home), "CCL_ROOT": str(self.home), **variant.environment}
+                **COMMON, "I_MPI_ROOT": str(self.home), "CCL_ROOT": str(self.home),
+                "UNISONO_LIBRARY": str(build / "libunisono.so"), **variant.environment}
 
     def command(self, ranks, arguments, build):
-        launch = [str(build / "tools/unisono"), "run", "--no-prefix"] if not self.packages else self.launch
-        return [*launch, "-n", str(ranks), str(self.program), *arguments]
+        launch = self.launch or [str(build / "tools/unisono"), "run", "--no-prefix"]
+        program = self.torch_ranks() if self.source == TORCH_RANKS else [str(self.program)]
+        return [*launch, "-n", str(ranks), *program, *arguments]
+
+    def torch_ranks(self):
+        return [str(self.home / "bin/python"), str(ROOT / "bench/paired" / TORCH_RANKS), self.name.lower()]
 
     def variants_for(self, crowded):
         return [v for v in self.variants if crowded or not v.crowded_only]
@@ -73,19 +81,25 @@ class Peer:
 
 # The paired program pins its ranks itself, alike for all. Root may run Open MPI here: it is told what it starts.
 COMMON = {"I_MPI_FABRICS": "shm", "I_MPI_PIN": "off", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-          "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "CCL_LOG_LEVEL": "error"}
+          "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "CCL_LOG_LEVEL": "error",
+          "DS_BUILD_OPS": "0", "TORCH_EXTENSIONS_DIR": str(FOLDER / "extensions")}
 
 # oneCCL's worker threads take the processors from the ranks where there is none to spare for them, and MPICH and oneCCL
 # spin without end while they wait: 8 ranks on 2 processors need 50 ms for 8 bytes.
 PEERS = [
-    Peer("Intel MPI", "intelmpi", "mpi.c", ("impi-rt", "impi-devel"), "mpicc", bfloat16=True, crowded=True,
+    Peer("Intel MPI", "intelmpi", "mpi.c", ("impi-rt", "impi-devel"), compiler="mpicc", launch=("mpirun",), bfloat16=True,
+         crowded=True, segments="Intel_MPI_",
          variants=(Variant(), Variant("I_MPI_WAIT_MODE=1", {"I_MPI_WAIT_MODE": "1"}, crowded_only=True))),
-    Peer("Open MPI", "openmpi", "mpi.c", ("openmpi",), "mpicc", crowded=True,
+    Peer("Open MPI", "openmpi", "mpi.c", ("openmpi",), compiler="mpicc", crowded=True, segments="sm_segment",
          launch=("mpirun", "--bind-to", "none", "--oversubscribe")),
-    Peer("MPICH", "mpich", "mpi.c", ("mpich",), "mpicc", bfloat16=True),
-    Peer("oneCCL", "oneccl", "oneccl.cpp", ("oneccl", "oneccl-devel"), bfloat16=True,
-         variants=(Variant("CCL_WORKER_OFFLOAD=0", {"CCL_WORKER_OFFLOAD": "0"}),)),
-    Peer("TCP loopback", "tcp", "tcp.c", reduces_only=True),
+    Peer("MPICH", "mpich", "mpi.c", ("mpich",), compiler="mpicc", launch=("mpirun",), bfloat16=True,
+         segments="mpich_shm_"),
+    Peer("oneCCL", "oneccl", "oneccl.cpp", ("oneccl", "oneccl-devel"), launch=("mpirun",), bfloat16=True,
+         segments="Intel_MPI_", variants=(Variant("CCL_WORKER_OFFLOAD=0", {"CCL_WORKER_OFFLOAD": "0"}),)),
+    Peer("TCP", "tcp", "tcp.c", reduces_only=True),
+    Peer("gloo", "torch", TORCH_RANKS, TORCH, reduces_only=True, bfloat16=True),
+    Peer("DeepSpeed", "torch", TORCH_RANKS, ("deepspeed",), before=TORCH, reduces_only=True, bfloat16=True,
+         segments="deepspeed_allreduce_buffer_"),
 ]
 NOBODY = Peer("nobody", "none", "none.c")
 
@@ -98,16 +112,21 @@ def run(what, command, **settings):
         raise Missing(f"{what} failed: {(done.stdout.strip() or 'no output').splitlines()[-1]}")
 
 
-def install(home, packages, pip=True):
-    """A virtual environment with the packages. One that is complete is left as it is, so that nothing is needed then."""
-    complete = home / "complete"
-    if complete.exists() and complete.read_text() == " ".join(packages):
+def installed(home, packages):
+    return home / f"{packages[0].split('=')[0]}.installed"
+
+
+def install(home, packages, pip=False):
+    """A virtual environment with the packages. What is complete is left as it is, so that nothing is needed then."""
+    if installed(home, packages).exists():
         return
     if home != DRIVER:
-        install(DRIVER, ("matplotlib",))
-    run("venv", [sys.executable, "-m", "venv", *([] if pip else ["--without-pip"]), str(home)])
-    run("pip", [str(DRIVER / "bin/pip"), "--python", str(home), "install", "--quiet", *packages])
-    complete.write_text(" ".join(packages))
+        install(DRIVER, ("matplotlib",), pip=True)
+    if not (home / "bin/python").exists():
+        run("venv", [sys.executable, "-m", "venv", *([] if pip else ["--without-pip"]), str(home)])
+    run("pip", [str(DRIVER / "bin/pip"), "--python", str(home), "install", "--quiet", "--no-build-isolation", *packages],
+        env={**os.environ, **COMMON})
+    installed(home, packages).touch()
 
 
 def link_flags(build):
@@ -115,12 +134,12 @@ def link_flags(build):
 
 
 def compile_c(peer, build):
-    compiler = shutil.which(peer.compiler, path=peer.environment()["PATH"])
+    compiler = shutil.which(peer.compiler, path=peer.environment(build)["PATH"])
     if not compiler:
         raise Missing(f"no {peer.compiler}")
     sources = [str(ROOT / "bench/paired" / s) for s in [*SOURCES, peer.source]]
     run(peer.compiler, [compiler, *C_FLAGS, *sources, "-o", str(peer.program), *link_flags(build),
-                        f"-Wl,-rpath,{peer.home / 'lib'}"], env=peer.environment())
+                        f"-Wl,-rpath,{peer.home / 'lib'}"], env=peer.environment(build))
 
 
 def compile_cpp(peer, build):
@@ -135,9 +154,17 @@ def compile_cpp(peer, build):
                 f"-Wl,-rpath,{peer.home / 'lib'}"])
 
 
+def compile_operator(peer, build):
+    """DeepSpeed compiles its operator on first use: not when ranks wait for each other."""
+    if peer.name == "DeepSpeed":
+        run("DeepSpeed's operator", [*peer.torch_ranks(), "--build"], env=peer.environment(build))
+
+
 def prepare(peer, build):
     """Installs a peer and builds the paired program with it; raises Missing where that cannot be."""
     peer.program.parent.mkdir(parents=True, exist_ok=True)
-    if peer.packages:
-        install(peer.home, peer.packages, pip=False)
-    (compile_cpp if peer.source.endswith(".cpp") else compile_c)(peer, build)
+    for packages in (peer.before, peer.packages):
+        if packages:
+            install(peer.home, packages)
+    compilers = {".c": compile_c, ".cpp": compile_cpp, ".py": compile_operator}
+    compilers[Path(peer.source).suffix](peer, build)

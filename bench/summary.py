@@ -37,12 +37,12 @@ def print_times(cell):
 
 
 def print_bandwidth(cell):
-    tcp = figures.of_peer(cell, "TCP loopback")
+    tcp = figures.of_peer(cell, "TCP")
     if not tcp:
         return
     shared, private = figures.of_all(cell, "shared"), figures.of_all(cell, "private")
     print("GB/s, bytes of the buffer by time")
-    print_columns([["bytes", "shared", "private", "TCP loopback"]] + [
+    print_columns([["bytes", "shared", "private", "TCP"]] + [
         [figures.size_text(size), *(gigabytes(size, times.get(size)) for times in (shared, private, tcp))]
         for size in tcp])
 
@@ -52,5 +52,5 @@ def print_tables(results):
     for (operation, dtype, ranks), cell in table.items():
         print(f"\n== {operation}, {dtype}, {ranks} ranks")
         print_times(cell)
-        if "TCP loopback" in cell:
+        if "TCP" in cell:
             print_bandwidth(cell)
