@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measures unisono beside its peers on this machine, writes the figures as JSON, prints them and draws them.
 
-The first time it installs the peers into build-bench/. A peer that cannot be had is left out, with a line that says so."""
+The first time it installs the peers into build-bench/. A peer that cannot be had is left out, and a line says so."""
 
 import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -49,9 +50,9 @@ def prepare(names, build):
     return ready
 
 
-def measure(todo, build, minutes):
-    """Runs the jobs; the records of all of them. Where some take longer than planned, less is left for the others."""
-    records, start = [], time.monotonic()
+def measure(todo, build, minutes, records):
+    """Runs the jobs and adds to the records. Where some take longer than planned, less is left for the others."""
+    start = time.monotonic()
     say(f"\n{len(todo)} jobs, about {minutes:g} minutes")
     for i, job in enumerate(todo):
         passed = time.monotonic() - start
@@ -60,7 +61,6 @@ def measure(todo, build, minutes):
         records += found
         if complaint:
             say(f"   {complaint}; {len(found)} of its sizes were measured")
-    return records
 
 
 def draw(results, directory):
@@ -70,8 +70,8 @@ def draw(results, directory):
     except peers.Missing as reason:
         return say(f"no charts: {reason}")
     directory.mkdir(parents=True, exist_ok=True)
-    subprocess.run([str(peers.DRIVER / "bin/python"), str(peers.ROOT / "bench/charts.py"), str(results), str(directory)],
-                   check=True)
+    program = peers.ROOT / "bench/charts.py"
+    subprocess.run([str(peers.DRIVER / "bin/python"), str(program), str(results), str(directory)], check=True)
     return say(f"charts: {directory}")
 
 
@@ -88,6 +88,7 @@ def arguments():
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     build = options.build.resolve()
     if not (build / "libunisono.so").exists():
         sys.exit(f"bench: no library in {options.build}; type make first")
@@ -95,7 +96,11 @@ def main():
     if not ready:
         sys.exit("bench: no peer can take part")
     todo = jobs.plan(ready, (16 if options.quick else 64) * jobs.MI)
-    records = measure(todo, build, 2 if options.quick else options.minutes)
+    records = []
+    try:
+        measure(todo, build, 2 if options.quick else options.minutes, records)
+    except KeyboardInterrupt:
+        say("interrupted: what was measured so far counts")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({
         "processor": processor(), "processors": len(os.sched_getaffinity(0)), "date": time.strftime("%Y-%m-%d"),

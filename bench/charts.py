@@ -104,7 +104,7 @@ def panels(rows, columns):
 
 
 def time_chart(table):
-    cells = [("float32", table.get(("all_reduce", "float32", 2))), ("bfloat16", table.get(("all_reduce", "bfloat16", 2)))]
+    cells = [(dtype, table.get(("all_reduce", dtype, 2))) for dtype in ("float32", "bfloat16")]
     cells = [(dtype, cell) for dtype, cell in cells if cell]
     figure, axes = panels(1, len(cells))
     for a, (dtype, cell) in zip(axes, cells):

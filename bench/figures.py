@@ -21,8 +21,8 @@ def peer_over(record, memory):
 
 
 def of_all(cell, what):
-    """{bytes: µs} of unisono or a limit: the median over the runs with all the peers. Runs from Python, whose calls are
-    slower, count where there are no others."""
+    """{bytes: µs} of unisono or a limit: the median over the runs with all the peers. Runs from Python, whose calls
+    are slower, count where there are no others."""
     records = [record for of_peer in cell.values() for record in of_peer.values() if what in record["us"]]
     from_c = [record for record in records if not record["python"]]
     found = defaultdict(list)

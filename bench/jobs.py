@@ -76,7 +76,9 @@ def segments(peer):
 
 
 def end(process):
-    """The launcher first, so that it ends its ranks; then what is left of its group."""
+    """The launcher first, so that it ends its ranks; then what is left of its group. Nothing where it has ended."""
+    if process.returncode is not None:
+        return
     process.terminate()
     try:
         process.wait(10)
@@ -91,13 +93,13 @@ def end(process):
 
 def run(job, build, seconds):
     """Starts a job. What it has printed counts, also when it fails or takes too long: (records, complaint or None)."""
-    arguments = ["--operations", ",".join(job.operations), "--sizes", ",".join(map(str, job.sizes)), "--dtype", job.dtype,
-                 "--seconds", f"{seconds:.3f}"]
+    arguments = ["--operations", ",".join(job.operations), "--sizes", ",".join(map(str, job.sizes)),
+                 "--dtype", job.dtype, "--seconds", f"{seconds:.3f}"]
     limit = 60 + 3 * job.points * seconds
     start, before = time.monotonic(), segments(job.peer)
-    process = subprocess.Popen(job.peer.command(job.ranks, arguments, build), env=job.peer.environment(build, job.variant),
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               start_new_session=True)
+    process = subprocess.Popen(job.peer.command(job.ranks, arguments, build), stdin=subprocess.DEVNULL,
+                               env=job.peer.environment(build, job.variant), stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, start_new_session=True)
     try:
         output, _ = process.communicate(timeout=limit)
         complaint = f"ended with {process.returncode}" if process.returncode else None
@@ -105,11 +107,10 @@ def run(job, build, seconds):
         complaint = f"stopped after {time.monotonic() - start:.0f} s"
         end(process)
         output, _ = process.communicate()
-        for name in segments(job.peer) - before:
-            name.unlink(missing_ok=True)
-    except BaseException:
+    finally:
         end(process)
-        raise
+        for name in segments(job.peer) - before:  # DeepSpeed leaves them always, others when they are killed
+            name.unlink(missing_ok=True)
     records = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     for record in records:
         record.update(peer=job.peer.name, variant=job.variant.name, python=job.peer.source == TORCH_RANKS)

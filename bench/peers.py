@@ -43,7 +43,7 @@ class Peer:
     bfloat16: bool = False
     reduces_only: bool = False
     crowded: bool = False  # does it let others run while it waits?
-    segments: str = ""  # how the names begin that it has in /dev/shm, and leaves there when it is killed
+    segments: str = ""  # how the names begin that it has in /dev/shm
     launch: tuple = ()  # empty: `unisono run`
     variants: tuple = (Variant(),)
 
@@ -87,8 +87,8 @@ COMMON = {"I_MPI_FABRICS": "shm", "I_MPI_PIN": "off", "OMPI_ALLOW_RUN_AS_ROOT": 
 # oneCCL's worker threads take the processors from the ranks where there is none to spare for them, and MPICH and oneCCL
 # spin without end while they wait: 8 ranks on 2 processors need 50 ms for 8 bytes.
 PEERS = [
-    Peer("Intel MPI", "intelmpi", "mpi.c", ("impi-rt", "impi-devel"), compiler="mpicc", launch=("mpirun",), bfloat16=True,
-         crowded=True, segments="Intel_MPI_",
+    Peer("Intel MPI", "intelmpi", "mpi.c", ("impi-rt", "impi-devel"), compiler="mpicc", launch=("mpirun",),
+         bfloat16=True, crowded=True, segments="Intel_MPI_",
          variants=(Variant(), Variant("I_MPI_WAIT_MODE=1", {"I_MPI_WAIT_MODE": "1"}, crowded_only=True))),
     Peer("Open MPI", "openmpi", "mpi.c", ("openmpi",), compiler="mpicc", crowded=True, segments="sm_segment",
          launch=("mpirun", "--bind-to", "none", "--oversubscribe")),
@@ -106,8 +106,8 @@ NOBODY = Peer("nobody", "none", "none.c")
 
 def run(what, command, **settings):
     """Runs a step of the installation; its last words are the reason when it fails."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          **settings)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, **settings)
     if done.returncode:
         raise Missing(f"{what} failed: {(done.stdout.strip() or 'no output').splitlines()[-1]}")
 
@@ -124,8 +124,8 @@ def install(home, packages, pip=False):
         install(DRIVER, ("matplotlib",), pip=True)
     if not (home / "bin/python").exists():
         run("venv", [sys.executable, "-m", "venv", *([] if pip else ["--without-pip"]), str(home)])
-    run("pip", [str(DRIVER / "bin/pip"), "--python", str(home), "install", "--quiet", "--no-build-isolation", *packages],
-        env={**os.environ, **COMMON})
+    pip_install = [str(DRIVER / "bin/pip"), "--python", str(home), "install", "--quiet", "--no-build-isolation"]
+    run("pip", [*pip_install, *packages], env={**os.environ, **COMMON})
     installed(home, packages).touch()
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Did anything become slower? Measures a few sizes, in less than a minute, and compares them with baseline.json.
 
-What is compared are ratios to what the machine itself can do, measured in turn with it: small calls to one exchange of a
-flag, larger ones to memcpy of the same bytes. What looks slower is measured again, up to twice; only what is slower
+What is compared are ratios to what the machine itself can do, measured in turn with it: small calls to one exchange of
+a flag, larger ones to memcpy of the same bytes. What looks slower is measured again, up to twice; only what is slower
 every time is reported. Exit status 1 then."""
 
 import argparse

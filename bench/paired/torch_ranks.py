@@ -1,5 +1,5 @@
-"""The paired measurement from Python: all_reduce_ of a tensor by a peer that lives in PyTorch, and by unisono through its
-C interface (ctypes), in turn. A rank, to be started by `unisono run`; UNISONO_LIBRARY says where libunisono.so is.
+"""The paired measurement from Python: all_reduce of a tensor by a peer that lives in PyTorch, and by unisono through
+its C interface (ctypes), in turn. A rank, to be started by `unisono run`; UNISONO_LIBRARY says where libunisono.so is.
 
 usage: torch_ranks.py gloo|deepspeed --operations all_reduce --sizes BYTES,... --dtype float32|bfloat16 --seconds S
        torch_ranks.py deepspeed --build      compiles DeepSpeed's operator, which it does on first use"""
@@ -68,14 +68,6 @@ def start_gloo(_):
 def start_deepspeed(world):
     load_deepspeed().initialize(world.size, world.rank)
     return lambda tensor: lambda: torch.ops.deepspeed.inference_all_reduce_(tensor)
-
-
-def remove_segments_of_deepspeed():
-    """It leaves them in /dev/shm."""
-    prefix = f"deepspeed_allreduce_buffer_{os.getuid()}_{os.environ['MASTER_ADDR']}_{os.environ['MASTER_PORT']}"
-    for name in os.listdir("/dev/shm"):
-        if name.startswith(prefix):
-            os.unlink(f"/dev/shm/{name}")
 
 
 def sample(world, buffers, calls, value):
@@ -174,9 +166,7 @@ def main():
         if world.rank == 0:
             print(json.dumps({"operation": "all_reduce", "dtype": options.dtype, "ranks": world.size, "bytes": size,
                               **found}), flush=True)
-    world.barrier()
-    if options.peer == "deepspeed" and world.rank == 0:
-        remove_segments_of_deepspeed()
+    world.barrier()  # nobody leaves before the others are done
     return None
 
 

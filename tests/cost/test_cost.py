@@ -24,7 +24,7 @@ RANKS = [1, 2] if len(PROCESSORS) > 1 else [1]  # on one processor, to wait is t
 TOLERANCE = 1.05  # compilers and libc's memcpy differ a little
 ROOMY = 0.9  # a limit so much too high no longer guards anything
 COUNTED = 60  # calls under callgrind
-BATCHES, BATCH = 2000, 100  # under strace: enough that both ranks were left alone for the length of one
+BATCHES, BATCH = 1000, 100  # under strace: enough that both ranks were left alone for the length of one
 TIMEOUT = 60  # seconds
 SKIPPED = 77
 
