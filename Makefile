@@ -3,7 +3,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: build run test test-long lint format asan tsan bench install clean help
+.PHONY: build run test test-long lint format asan tsan bench bench-quick install clean help
 
 build:
 	@scripts/setup build
@@ -14,7 +14,11 @@ run: build
 	@scripts/run-demo $(BUILD)
 
 bench: build
-	@$(BUILD)/tools/unisono bench all_reduce
+	@scripts/setup bench
+	@python3 bench/bench.py --build $(BUILD) --charts docs/charts --json docs/charts/figures.json $(BENCH)
+
+bench-quick: build
+	@python3 bench/quick.py --build $(BUILD) $(BENCH)
 
 test:
 	@scripts/setup build test
@@ -25,13 +29,13 @@ test-long lint asan tsan:
 	@scripts/test $(@:test-long=long)
 
 format:
-	find include src tools examples tests -name '*.[ch]' | xargs clang-format-14 -i
+	find include src tools examples tests bench -name '*.[ch]' | xargs clang-format-14 -i
 
 install: build
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
-	rm -rf $(BUILD) build-gcc build-clang build-asan build-tsan build-long
+	rm -rf $(BUILD) build-gcc build-clang build-asan build-tsan build-long build-bench
 
 help:
 	@echo 'make            build the library, the command, the examples and the tests in $(BUILD)/'
@@ -42,6 +46,7 @@ help:
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
 	@echo 'make format     put every C file into the format of .clang-format'
-	@echo 'make bench      the table of unisono bench all_reduce'
+	@echo 'make bench      unisono beside MPI, oneCCL and TCP, with charts: 10 minutes (BENCH="--quick": 2)'
+	@echo 'make bench-quick  did anything become slower? under a minute'
 	@echo 'make install    install to PREFIX ($(PREFIX))'
 	@echo 'make clean      remove the build directories'

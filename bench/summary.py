@@ -1,0 +1,56 @@
+"""The figures as text."""
+
+import figures
+
+
+def number(value):
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def print_columns(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(text.rjust(width) for text, width in zip(row, widths)))
+
+
+def gigabytes(size, microseconds):
+    return f"{size / microseconds / 1e3:.3g}" if microseconds else "-"
+
+
+def print_times(cell):
+    """µs of everybody, and how many times as long as unisono each peer took, on shared and private memory."""
+    names, sizes = list(cell), sorted({size for records in cell.values() for size in records})
+    columns = {"shared": figures.of_all(cell, "shared"), "private": figures.of_all(cell, "private"),
+               **{name: figures.of_peer(cell, name) for name in names},
+               "memcpy": figures.of_all(cell, "memcpy"), "flag": figures.of_all(cell, "flag")}
+    columns = {name: times for name, times in columns.items() if times}
+    print("µs (median of the slowest rank)")
+    print_columns([["bytes", *columns]] + [
+        [figures.size_text(size), *(number(times.get(size)) for times in columns.values())] for size in sizes])
+    print("peer's time / unisono's, on shared | private memory")
+    print_columns([["bytes", *names]] + [
+        [figures.size_text(size), *(" | ".join(number(figures.ratios(cell, name, memory).get(size))
+                                               for memory in ("shared", "private")) for name in names)]
+        for size in sizes])
+
+
+def print_bandwidth(cell):
+    tcp = figures.of_peer(cell, "TCP")
+    if not tcp:
+        return
+    shared, private = figures.of_all(cell, "shared"), figures.of_all(cell, "private")
+    print("GB/s, bytes of the buffer by time")
+    print_columns([["bytes", "shared", "private", "TCP"]] + [
+        [figures.size_text(size), *(gigabytes(size, times.get(size)) for times in (shared, private, tcp))]
+        for size in tcp])
+
+
+def print_tables(results):
+    table = figures.load(results)
+    for (operation, dtype, ranks), cell in table.items():
+        print(f"\n== {operation}, {dtype}, {ranks} ranks")
+        print_times(cell)
+        if "TCP" in cell:
+            print_bandwidth(cell)
