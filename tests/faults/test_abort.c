@@ -84,7 +84,7 @@ int main(int argc, char **argv) {
        .body = test_in_operations,
        .ranks = {1, 2, 3, 5},
        .rounds = 20,
-       .long_rounds = 800},
+       .long_rounds = 400},
       {.name = "abort while waiting", .body = test_while_waiting, .ranks = {2, 3, 5}},
       {.name = "abort twice", .body = test_twice, .ranks = {1, 2, 3}},
       {.name = "destroyed by one", .body = test_destroyed_by_one, .ranks = {2, 3}},

@@ -125,7 +125,7 @@ static void test_memory(void) {
   CHECK_OK(unisono_mem_free(self->comm, data));
 }
 
-#define ROUNDS .rounds = 10, .long_rounds = 500, .needs_processes = true
+#define ROUNDS .rounds = 10, .long_rounds = 150, .needs_processes = true
 
 int main(int argc, char **argv) {
   const struct test tests[] = {
