@@ -9,13 +9,11 @@
 
 unisono_status uni_queue_open(unisono_comm *comm);
 
-/* The communicator is being destroyed: what is under way ends with PEER_LOST. Then the queue can be closed.
- */
+/* The communicator is being destroyed: what is under way ends with PEER_LOST. Then the queue can close. */
 void uni_queue_stop(unisono_comm *comm);
 void uni_queue_close(unisono_comm *comm);
 
-/* Runs a collective: at once when `request` is NULL (behind those that were started before), else starts it.
- */
+/* Runs a collective: at once when `request` is NULL (behind those started before), else starts it. */
 unisono_status uni_submit(unisono_comm *comm, const struct uni_call *call, unisono_request **request);
 
 /* The same for a send or a receive; `message` may be NULL. */

@@ -142,8 +142,7 @@ static void close_socket(struct uni_world *world, struct uni_peer *peer) {
   atomic_store_explicit(&peer->gone, true, memory_order_release);
 }
 
-/* Reads all that `from` has sent; with the lock held. Without memory to keep a letter it stays in the socket.
- */
+/* Reads all that `from` has sent; with the lock held. A letter that finds no memory stays in the socket. */
 static void drain(struct uni_world *world, int from) {
   struct uni_peer *peer = &world->peers[from];
   while (peer->socket >= 0 && (world->spare || (world->spare = malloc(sizeof *world->spare)))) {

@@ -4,8 +4,7 @@
 #include "comm.h"
 
 void uni_copy_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk) {
-  for (int i = 0; i < comm->size;
-       i++) { /* from the next rank on, so that not all read the same one at once */
+  for (int i = 0; i < comm->size; i++) { /* from itself on, so that not all read the same one at once */
     int sender = (comm->rank + i) % comm->size;
     struct uni_part part = uni_part_of(comm, chunk, sender, comm->rank);
     if (part.bytes == 0)

@@ -8,6 +8,12 @@ static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
+/* Whole lines, so that owners do not share any. */
+static size_t slice_of(const unisono_comm *comm, size_t bytes) {
+  size_t n = (size_t)comm->size;
+  return ((bytes + n - 1) / n + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
+}
+
 struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *lane, uint64_t index) {
   const struct uni_plan *plan = &comm->run.plan;
   struct uni_chunk chunk = {.index = index, .room = plan->chunk};
@@ -19,6 +25,8 @@ struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *l
     chunk.from = lane->from + least(lane->bytes, (size_t)index * plan->chunk);
     chunk.to = lane->from + least(lane->bytes, (size_t)index * plan->chunk + plan->chunk);
   }
+  if (uni_kind_shares_result(comm->run.call.kind))
+    chunk.slice = slice_of(comm, chunk.to - chunk.from);
   return chunk;
 }
 
@@ -26,11 +34,10 @@ bool uni_parts_are_alike(enum uni_kind kind) {
   return kind == UNI_BROADCAST || kind == UNI_ALL_GATHER || kind == UNI_GATHER || kind == UNI_ALL_GATHERV;
 }
 
-/* The slice of a chunk that `owner` folds: whole lines, so that owners do not share any. */
-static struct uni_part slice(const unisono_comm *comm, const struct uni_chunk *chunk, int owner) {
-  size_t bytes = chunk->to - chunk->from, n = (size_t)comm->size;
-  size_t each = ((bytes + n - 1) / n + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
-  size_t from = least(bytes, each * (size_t)owner), to = least(bytes, from + each);
+/* What `owner` folds. */
+static struct uni_part slice(const struct uni_chunk *chunk, int owner) {
+  size_t bytes = chunk->to - chunk->from;
+  size_t from = least(bytes, chunk->slice * (size_t)owner), to = least(bytes, from + chunk->slice);
   return (struct uni_part){
       .from = chunk->from + from, .bytes = to - from, .stage = from, .to = chunk->from + from};
 }
@@ -72,7 +79,7 @@ struct uni_part uni_part_of(const unisono_comm *comm, const struct uni_chunk *ch
   switch (call->kind) {
   case UNI_ALL_REDUCE:
   case UNI_REDUCE:
-    return slice(comm, chunk, reader);
+    return slice(chunk, reader);
   case UNI_REDUCE_SCATTER:
     return in_block(chunk, at_reader, block, 0, room);
   case UNI_BROADCAST:

@@ -9,7 +9,8 @@
 struct uni_chunk {
   uint64_t index; /* within its lane */
   size_t from, to;
-  size_t room; /* bytes of a stage that belong to each reader, where readers read different things */
+  size_t room;  /* bytes of a stage that belong to each reader, where readers read different things */
+  size_t slice; /* bytes that each rank folds, where they share the result; the last ones' may be less */
 };
 
 struct uni_part {

@@ -6,20 +6,24 @@ void uni_stage_begin(unisono_comm *comm, size_t room) {
   struct uni_run *run = &comm->run;
   enum { ROOM_LEAST = 4096 }; /* what the processor fetches ahead is the operation's own */
   run->plan.room = (room + ROOM_LEAST - 1) / ROOM_LEAST * ROOM_LEAST;
-  run->plan.turn = (run->staged + run->plan.room - 1) / run->plan.room;
+  run->plan.turns = comm->layout.stage_ring / run->plan.room;
+  run->plan.turn = (run->staged + run->plan.room - 1) / run->plan.room % run->plan.turns;
+}
+
+static size_t turn_of(const struct uni_plan *plan, uint64_t chunk) {
+  uint64_t turn = plan->turn + chunk;
+  return turn < plan->turns ? turn : turn % plan->turns;
 }
 
 char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk) {
   const struct uni_plan *plan = &comm->run.plan;
-  size_t turns = comm->layout.stage_ring / plan->room;
-  return uni_comm_stage(comm, rank, lane, which) + (plan->turn + chunk) % turns * plan->room;
+  return uni_comm_stage(comm, rank, lane, which) + turn_of(plan, chunk) * plan->room;
 }
 
 void uni_stage_advance(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
-  size_t turns = comm->layout.stage_ring / run->plan.room;
-  if (run->plan.room && run->plan.algorithm == UNI_STAGED)
-    run->staged = ((run->plan.turn + run->lanes[0].chunks - 1) % turns + 1) * run->plan.room;
+  if (run->plan.algorithm == UNI_STAGED)
+    run->staged = (turn_of(&run->plan, run->lanes[0].chunks - 1) + 1) * run->plan.room;
 }
 
 void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk) {

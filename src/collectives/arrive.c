@@ -72,8 +72,7 @@ static void publish_counts(unisono_comm *comm) {
   extent[0] = uni_call_send_bytes(call, comm->size, comm->rank);
 }
 
-/* The most elements that this rank sends to one other: decides, with the others', how many chunks there are.
- */
+/* The most elements that this rank sends to one other: with the others' it decides on the chunks. */
 static size_t line_count(const unisono_comm *comm) {
   const struct uni_call *call = &comm->run.call;
   size_t most = call->count;

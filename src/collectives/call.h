@@ -47,8 +47,7 @@ static inline bool uni_kind_folds(enum uni_kind kind) {
   return kind == UNI_ALL_REDUCE || kind == UNI_REDUCE || kind == UNI_REDUCE_SCATTER;
 }
 
-/* Does each rank fold a slice for others, who take the whole? Their receive buffers may then be written to.
- */
+/* Does each rank fold a slice for others, who take the whole? Then peers may write the receive buffers. */
 static inline bool uni_kind_shares_result(enum uni_kind kind) {
   return kind == UNI_ALL_REDUCE || kind == UNI_REDUCE;
 }

@@ -68,8 +68,7 @@ bool uni_make_plan(unisono_comm *comm) {
     uint64_t n = chunks_in(&run->plan, run->lanes[i].bytes);
     most = n > most ? n : most;
   }
-  for (uint32_t i = 0; i < run->plan.lanes;
-       i++) { /* the same number of steps, so that all counters stay alike */
+  for (uint32_t i = 0; i < run->plan.lanes; i++) { /* as many steps in each, so that counters stay alike */
     run->lanes[i].chunks = most;
     run->lanes[i].last_step = run->plan.lag + most + (run->plan.gathers ? 1 : 0);
   }

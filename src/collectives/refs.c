@@ -39,13 +39,14 @@ struct uni_ref uni_ref_of(unisono_comm *comm, const void *buffer, size_t bytes) 
 
 /* Whole pages only: a page that is not the buffer's alone may hold what other threads of its owner use. */
 static void find_pushable(const unisono_comm *comm, struct uni_ref ref, struct uni_view *view) {
-  size_t page = uni_page_size();
+  size_t below = uni_page_size() - 1; /* pages are powers of two */
   size_t end = (size_t)ref.offset + (view->to - view->from);
   if (comm->world->settings.guard || comm->world->settings.algorithm == UNI_PULL)
     return;
-  view->push_from = view->from + (page - ref.offset % page) % page;
-  view->push_to =
-      ref.whole && ref.tail == 0 ? view->to : view->to - (end % page < view->to ? end % page : view->to);
+  view->push_from = view->from + (-ref.offset & below);
+  view->push_to = ref.whole && ref.tail == 0
+                      ? view->to
+                      : view->to - ((end & below) < view->to ? (end & below) : view->to);
   if (view->push_to <= view->push_from)
     view->push_from = view->push_to = 0;
 }

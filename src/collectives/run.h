@@ -35,13 +35,13 @@ struct uni_plan {
   bool gathers;    /* results are copied from their owners in a step of their own */
   bool together;   /* ranks read each other's buffers: nobody leaves before all are done */
   size_t room;     /* bytes of a stage that a chunk takes */
-  size_t turn;     /* where in a stage the first chunk is, in rooms */
+  size_t turns;    /* rooms in a stage */
+  size_t turn;     /* the first chunk's */
   uint32_t lag;    /* steps before the first chunk is worked on, beyond the arrival */
   uint32_t lanes;
 };
 
-/* A share of the bytes, with its own steps and stages, so that each thread pairs with the peers' same thread.
- */
+/* A share of the bytes, with steps and stages of its own, for a thread and its pairs in the peers. */
 struct uni_lane {
   _Atomic bool taken; /* by a thread of the team: it alone uses the rest */
   _Atomic bool done;

@@ -130,8 +130,7 @@ void uni_p2p_start(unisono_comm *comm, struct uni_transfer *transfer) {
 
 bool uni_p2p_progress(unisono_comm *comm) {
   struct uni_p2p *p2p = comm->p2p;
-  /* relaxed: who started a transfer sees it counted; the helper thread was told of it under its queue's lock
-   */
+  /* relaxed: who started a transfer sees it counted; the helper was told of it under its queue's lock */
   if (atomic_load_explicit(&p2p->busy, memory_order_relaxed) == 0)
     return false;
   pthread_mutex_lock(&p2p->lock);

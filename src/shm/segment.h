@@ -30,8 +30,7 @@ struct uni_segment {
 /* Makes a segment of `bytes` (rounded up to pages), reserved at once, and maps it. */
 unisono_status uni_segment_create(size_t bytes, enum uni_segment_role role, struct uni_segment **segment);
 
-/* Only the memfd, reserved and sealed against shrinking: for memory to be filled before it takes its place.
- */
+/* Only the memfd, reserved and sealed against shrinking: for memory to be filled before it is in place. */
 unisono_status uni_memfd_create(size_t bytes, int *fd);
 
 /* Maps a memfd at `at` (replacing what is there; NULL: anywhere) and takes the descriptor over. */
