@@ -17,10 +17,9 @@ static size_t stage_bytes(size_t ranks, size_t lanes) {
   return bytes > STAGE_MOST ? STAGE_MOST : bytes < least ? (least + 4095) / 4096 * 4096 : bytes;
 }
 
-/* A stage has room for at least four chunks, as uni_stage_place wants it. For few ranks it is so much larger
- * than a processor's own cache that a line has left it when its turn comes again: a store to a line that is
- * there, and in the reader's cache too, waits for the reader's copy to be given up, one line after the other.
- */
+/* A stage has room for at least four chunks, as uni_stage_begin wants it. For few ranks it is so large that a
+ * line has left the nearest caches when its turn comes again: a store to a line that is there, and in the
+ * reader's cache too, waits until the reader's copy is given up, one line after the other. */
 static size_t stage_ring(size_t ranks, size_t lanes, size_t chunk) {
   return ranks * lanes <= FEW ? STAGE_RING : 4 * chunk;
 }

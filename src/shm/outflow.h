@@ -15,8 +15,7 @@
 
 enum { UNI_OUTFLOW_PLAIN, UNI_OUTFLOW_STREAM, UNI_OUTFLOW_WAYS };
 
-/* Of one thread at a time. All zero at first. What fits into the nearest cache is known apart from the rest.
- */
+/* Of one thread at a time. All zero at first. What fits into the nearest cache is looked at by itself. */
 struct uni_outflow {
   struct uni_outflow_costs {
     bool streams; /* the way that is cheaper */
