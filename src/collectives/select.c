@@ -7,18 +7,28 @@
 enum {
   INLINE_BYTES = 1024,   /* up to here everybody reducing everything is cheaper than a second barrier */
   INLINE_ALL = 16 << 10, /* of all ranks together: what each of them reads */
-  LANE_BYTES = 64 << 10  /* a thread is worth its synchronisation from here on */
+  INLINE_ALL_CROWDED = 64 << 10, /* the same where a barrier is several switches between processes */
+  LANE_BYTES = 64 << 10          /* a thread is worth its synchronisation from here on */
 };
+
+static size_t whole_lines(size_t bytes) {
+  return bytes ? (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE : UNI_LINE;
+}
+
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
 
 /* The bytes that one rank may write behind its line. */
 static size_t most_inline(const unisono_comm *comm) {
-  size_t all = INLINE_ALL / (size_t)comm->size;
+  bool crowded = comm->world->settings.crowded;
+  size_t most = (crowded ? INLINE_ALL_CROWDED : INLINE_ALL) / (size_t)comm->size;
   switch (comm->world->settings.algorithm) {
   case UNI_INLINE:
     return UNI_INLINE_MAX;
   case UNI_AUTO:
-    all = all < INLINE_BYTES ? all : INLINE_BYTES;
-    return all < UNI_HEADER_PAYLOAD ? UNI_HEADER_PAYLOAD : all;
+    most = least(most, crowded ? UNI_INLINE_MAX : INLINE_BYTES);
+    return most < UNI_HEADER_PAYLOAD ? UNI_HEADER_PAYLOAD : most;
   default:
     return 0;
   }
@@ -34,14 +44,6 @@ void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]) {
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
   size_t lanes = total / LANE_BYTES;
   return lanes <= 1 ? 1 : lanes < comm->layout.lanes ? (uint32_t)lanes : comm->layout.lanes;
-}
-
-static size_t whole_lines(size_t bytes) {
-  return bytes ? (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE : UNI_LINE;
-}
-
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
 }
 
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call) {
