@@ -12,12 +12,14 @@
 /* Looks at a peer's line, at memory's pace, before the machine goes on with waiting in its ways. */
 enum { UNI_QUICK_LOOKS = 200 };
 
-/* May `call` be run at once, and in this way? */
-static inline bool uni_is_quick(const unisono_comm *comm, const struct uni_call *call) {
+/* May `call` be run at once, and in this way? A root that did not wait for the others in the last operation
+ * has to have met them. */
+static inline bool uni_is_quick(unisono_comm *comm, const struct uni_call *call) {
+  const struct uni_run *run = &comm->run;
   /* acquire: the helper is through with the run */
-  return call->block < comm->run.inline_ends[call->kind] && !comm->run.unmet &&
+  return call->block < run->inline_ends[call->kind] &&
          atomic_load_explicit(&comm->queue->collectives, memory_order_acquire) == 0 &&
-         !uni_comm_is_broken(comm);
+         !uni_comm_is_broken(comm) && (!run->unmet || uni_meet_arrivals(comm, run->sequence));
 }
 
 /* Is the rank's line there, and does it say what this rank says? */
