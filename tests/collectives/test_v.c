@@ -83,6 +83,50 @@ static void test_gather_backwards(void) {
       CHECK(recv[b.recv_displs[r] + i] == (i < b.recv_counts[r] ? r : -1));
 }
 
+/* What ranks a and b exchange: as much either way, from nothing to several stages' worth. */
+static size_t exchanged(int a, int b) {
+  static const size_t counts[] = {0, 1, 100, 3 * N, 200 * N};
+  return counts[(a + b) % 5];
+}
+
+static int32_t element(int from, int to, size_t i) {
+  return (from * TEST_MAX_RANKS + to) * 7919 + (int32_t)i;
+}
+
+/* send == recv, with the same counts and displacements: each block changes places with the peer's. */
+static void exchange_in_place(const struct blocks *b, int32_t *data, size_t all) {
+  struct test_rank *self = test_self();
+  memset(data, 0xff, all * sizeof *data);
+  for (int r = 0; r < self->size; r++)
+    for (size_t i = 0; i < b->send_counts[r]; i++)
+      data[b->send_displs[r] + i] = element(self->rank, r, i);
+  exchange(b, data, data);
+  for (int r = 0; r < self->size; r++) {
+    for (size_t i = 0; i < b->recv_counts[r]; i++)
+      CHECK(data[b->recv_displs[r] + i] == element(r, self->rank, i));
+    CHECK(data[b->recv_displs[r] + b->recv_counts[r]] == -1); /* the gap behind */
+  }
+}
+
+static void test_in_place(void) {
+  struct test_rank *self = test_self();
+  struct blocks b = {0};
+  size_t all = 0;
+  for (int r = 0; r < self->size; r++) {
+    b.send_counts[r] = b.recv_counts[r] = exchanged(self->rank, r);
+    b.send_displs[r] = b.recv_displs[r] = all;
+    all += b.send_counts[r] + 1;
+  }
+  int32_t *own = malloc(all * sizeof *own), *shared;
+  CHECK(own);
+  CHECK_OK(unisono_mem_alloc(self->comm, all * sizeof *shared, (void **)&shared));
+  exchange_in_place(&b, own, all);
+  exchange_in_place(&b, shared, all);
+  exchange_in_place(&b, self->rank % 2 ? own : shared, all);
+  CHECK_OK(unisono_mem_free(self->comm, shared));
+  free(own);
+}
+
 #define RANKS                                                                                                \
   { 1, 2, 3, 8 }
 
@@ -92,6 +136,7 @@ int main(int argc, char **argv) {
       {.name = "all from one", .body = test_all_from_one, .ranks = RANKS},
       {.name = "all to one", .body = test_all_to_one, .ranks = RANKS},
       {.name = "gathered backwards, with gaps", .body = test_gather_backwards, .ranks = RANKS},
+      {.name = "in place", .body = test_in_place, .ranks = {1, 2, 3, 5, 8}},
       {0},
   };
   return test_main(argc, argv, tests);
