@@ -125,7 +125,7 @@ static void step(struct sequence *s, const struct group *group, int number, uint
 static void test_sequence(void) {
   struct test_rank *self = test_self();
   struct sequence s = {.own = test_hash(self->seed, (uint64_t)self->rank, 1, 1)};
-  int steps = test_is_long() ? 20000 : 720;
+  int steps = test_is_long() ? 5000 : 720;
   for (int i = 0; i < steps; i++) {
     if (i % LIFETIME == 0) {
       finish_all(&s);
@@ -144,11 +144,7 @@ static void test_sequence(void) {
 
 int main(int argc, char **argv) {
   const struct test tests[] = {
-      {.name = "sequence",
-       .body = test_sequence,
-       .ranks = {1, 2, 3, 4, 7, 8},
-       .rounds = 2,
-       .long_rounds = 20},
+      {.name = "sequence", .body = test_sequence, .ranks = {1, 2, 3, 4, 7, 8}, .rounds = 2, .long_rounds = 4},
       {0},
   };
   return test_main(argc, argv, tests);

@@ -87,7 +87,7 @@ static void test_killed_while_idle(void) {
   CHECK_WORDS("rank 0");
 }
 
-#define ROUNDS .rounds = 20, .long_rounds = 400, .needs_processes = true
+#define ROUNDS .rounds = 20, .long_rounds = 250, .needs_processes = true
 
 int main(int argc, char **argv) {
   const struct test tests[] = {

@@ -108,7 +108,7 @@ static void test_stop_large(void) {
   play(&s);
 }
 
-#define ROUNDS .rounds = 12, .long_rounds = 60, .needs_processes = true
+#define ROUNDS .rounds = 12, .long_rounds = 40, .needs_processes = true
 
 int main(int argc, char **argv) {
   const struct test tests[] = {
