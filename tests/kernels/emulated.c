@@ -20,6 +20,8 @@
 #define _mm512_maskz_loadu_epi8 emulated_maskz_loadu_epi8
 #define _mm512_mask_storeu_epi8 emulated_mask_storeu_epi8
 #define _mm512_stream_si512 emulated_stream_si512
+#undef _mm512_cmp_ps_mask
+#define _mm512_cmp_ps_mask(a, b, predicate) emulated_unordered_mask(a, b)
 
 #define EMULATED static inline __attribute__((always_inline))
 
@@ -53,6 +55,16 @@ EMULATED void emulated_mask_storeu_epi8(char *to, __mmask64 mask, __m512i v) {
   for (int i = 0; i < 64; i++)
     if (mask >> i & 1)
       to[i] = bytes[i];
+}
+
+EMULATED __mmask16 emulated_unordered_mask(__m512 a, __m512 b) {
+  float x[16], y[16];
+  __mmask16 mask = 0;
+  memcpy(x, &a, sizeof x);
+  memcpy(y, &b, sizeof y);
+  for (int i = 0; i < 16; i++)
+    mask |= (__mmask16)(__builtin_isunordered(x[i], y[i]) << i);
+  return mask;
 }
 
 EMULATED void emulated_stream_si512(void *to, __m512i v) {

@@ -6,6 +6,8 @@
 #ifndef UNI_KERNELS_VECTOR_FOLD_H
 #define UNI_KERNELS_VECTOR_FOLD_H
 
+#include <stdbool.h>
+
 #include "kernels/vector/vector.h"
 
 enum { UNROLL = 4 };
@@ -17,6 +19,7 @@ struct steps {
   void (*store)(char *to, const vec *acc, int vectors);
   vec (*combine)(vec a, vec b);
   vec (*finish)(vec a, size_t n_in);
+  bool (*is_final)(const vec *acc, int vectors); /* may finish be left out? */
 };
 
 INLINE const char *input(const void *const *in, size_t j, size_t at) {
@@ -36,8 +39,9 @@ INLINE void fold_vectors(void *const *out, size_t n_out, const void *const *in, 
     for (int u = 0; u < vectors; u++)
       acc[u] = s.combine(acc[u], next[u]);
   }
-  for (int u = 0; u < vectors; u++)
-    acc[u] = s.finish(acc[u], n_in);
+  if (!s.is_final(acc, vectors))
+    for (int u = 0; u < vectors; u++)
+      acc[u] = s.finish(acc[u], n_in);
   for (size_t k = 0; k < n_out; k++)
     s.store(output(out, k, at), acc, vectors);
 }

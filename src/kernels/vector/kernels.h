@@ -3,6 +3,7 @@
  *
  *   vec widen_float16(v_half), v_half narrow_float16(vec):  float16 to float32 and, rounding to nearest
  *                                                           even, back
+ *   bool any_nan(vec a, vec b):                             is any float32 of a or b a NaN?
  *
  * and, if it sets HAVE_PARTS, read_part and write_part of kernels/vector/fold.h. install_all(table) is then
  * there to use. */
@@ -59,15 +60,29 @@ INLINE void store_bfloat16(char *to, const vec *acc, int vectors) {
   }
 }
 
-#define KERNEL(OP, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, COMBINE, FINISH, STORE)                           \
+/* Results that are no NaN need no other bits: one look at two vectors says so. */
+INLINE bool is_final_float32(const vec *acc, int vectors) {
+  bool found = any_nan(acc[0], acc[vectors > 1]);
+  for (int u = 2; u + 1 < vectors; u += 2)
+    found |= any_nan(acc[u], acc[u + 1]);
+  return __builtin_expect(!found, 1);
+}
+
+INLINE bool never_final(const vec *acc, int vectors) {
+  (void)acc;
+  (void)vectors;
+  return false;
+}
+
+#define KERNEL(OP, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, COMBINE, FINISH, IS_FINAL, STORE)                 \
   static void OP##_##TYPE(void *const *out, size_t n_out, const void *const *in, size_t n_in,                \
                           size_t count) {                                                                    \
     fold(out, n_out, in, n_in, (ELEMENT_BYTES)*count,                                                        \
-         (struct steps){VECTOR_PART, LOAD, STORE, COMBINE, FINISH});                                         \
+         (struct steps){VECTOR_PART, LOAD, STORE, COMBINE, FINISH, IS_FINAL});                               \
   }
 
 #define INTEGER_KERNEL(OP, TYPE, COMBINE)                                                                    \
-  KERNEL(OP, TYPE, sizeof(TYPE##_t), VECTOR_BYTES, load_same, COMBINE, same_vec, store_same)
+  KERNEL(OP, TYPE, sizeof(TYPE##_t), VECTOR_BYTES, load_same, COMBINE, same_vec, never_final, store_same)
 
 #define ORDER_KERNELS(TYPE)                                                                                  \
   INTEGER_KERNEL(min, TYPE, lesser_##TYPE)                                                                   \
@@ -83,11 +98,14 @@ INLINE void store_bfloat16(char *to, const vec *acc, int vectors) {
 
 /* VALUE is the type in which the elements are folded. */
 #define FLOAT_KERNELS(TYPE, ELEMENT_BYTES, VALUE, VECTOR_PART, LOAD, STORE)                                  \
-  KERNEL(sum, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, add_##VALUE, result_##VALUE, STORE)                    \
-  KERNEL(prod, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, multiply_##VALUE, result_##VALUE, STORE)              \
-  KERNEL(min, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, minimum_##VALUE, result_##VALUE, STORE)                \
-  KERNEL(max, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, maximum_##VALUE, result_##VALUE, STORE)                \
-  KERNEL(avg, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, add_##VALUE, average_##VALUE, STORE)
+  KERNEL(sum, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, add_##VALUE, result_##VALUE, is_final_##VALUE, STORE)  \
+  KERNEL(prod, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, multiply_##VALUE, result_##VALUE, is_final_##VALUE,   \
+         STORE)                                                                                              \
+  KERNEL(min, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, minimum_##VALUE, result_##VALUE, is_final_##VALUE,     \
+         STORE)                                                                                              \
+  KERNEL(max, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, maximum_##VALUE, result_##VALUE, is_final_##VALUE,     \
+         STORE)                                                                                              \
+  KERNEL(avg, TYPE, ELEMENT_BYTES, VECTOR_PART, LOAD, add_##VALUE, average_##VALUE, never_final, STORE)
 
 ORDER_KERNELS(int8)
 ORDER_KERNELS(int16)
@@ -100,6 +118,7 @@ UNSIGNED_KERNELS(uint64)
 FLOAT_KERNELS(float16, 2, float32, VECTOR_BYTES / 2, load_float16, store_float16)
 FLOAT_KERNELS(bfloat16, 2, float32, VECTOR_BYTES / 2, load_bfloat16, store_bfloat16)
 FLOAT_KERNELS(float32, 4, float32, VECTOR_BYTES, load_same, store_same)
+#define is_final_float64 never_final
 FLOAT_KERNELS(float64, 8, float64, VECTOR_BYTES, load_same, store_same)
 
 #include "kernels/install.h"

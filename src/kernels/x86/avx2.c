@@ -1,5 +1,6 @@
 /* The kernels for AVX2 with F16C. */
 #include <immintrin.h>
+#include <stdbool.h>
 
 #include "kernels/x86/x86.h"
 
@@ -17,6 +18,10 @@ INLINE vec widen_float16(v_half v) {
 
 INLINE v_half narrow_float16(vec v) {
   return (v_half)_mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT);
+}
+
+INLINE bool any_nan(vec a, vec b) {
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q)) != 0;
 }
 
 #include "kernels/vector/kernels.h"

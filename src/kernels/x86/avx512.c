@@ -1,5 +1,6 @@
 /* The kernels for AVX-512 (F, BW, VL, DQ). */
 #include <immintrin.h>
+#include <stdbool.h>
 
 #include "kernels/x86/x86.h"
 
@@ -29,6 +30,10 @@ INLINE void read_part(char part[VECTOR_BYTES], const char *from, size_t bytes) {
 
 INLINE void write_part(char *to, const char part[VECTOR_BYTES], size_t bytes) {
   _mm512_mask_storeu_epi8(to, first_bytes(bytes), (__m512i)read_vec(part));
+}
+
+INLINE bool any_nan(vec a, vec b) {
+  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q) != 0;
 }
 
 #include "kernels/vector/kernels.h"
