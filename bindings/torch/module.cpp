@@ -1,2 +1,33 @@
-#include <torch/extension.h>
-PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {}
+/* What Python sees: the process group, and the switch to shared memory. python/unisono/torch is the way to it. */
+#include <torch/csrc/distributed/c10d/Store.hpp>
+#include <torch/csrc/utils/pybind.h>
+
+#include <pybind11/chrono.h>
+
+#include "allocator.h"
+#include "backend.h"
+
+namespace py = pybind11;
+using unisono::ProcessGroupUnisono;
+using Group = c10::intrusive_ptr<ProcessGroupUnisono>;
+using Released = py::call_guard<py::gil_scoped_release>;
+
+static std::shared_ptr<unisono::World> world(const Group &group) {
+  TORCH_CHECK(!group->is_shut_down(), "unisono: this process group was shut down");
+  return group->world();
+}
+
+PYBIND11_MODULE(_backend, m) {
+  py::module_::import("torch.distributed"); /* knows the base class */
+  py::class_<ProcessGroupUnisono, c10d::Backend, Group>(m, "ProcessGroupUnisono")
+      .def(py::init<c10::intrusive_ptr<c10d::Store>, int, int, std::chrono::milliseconds, std::vector<int64_t>,
+                    const Group &>(),
+           py::arg("store"), py::arg("rank"), py::arg("size"), py::arg("timeout"), py::arg("global_ranks"),
+           py::arg("parent"), Released())
+      .def_property_readonly("is_shut_down", &ProcessGroupUnisono::is_shut_down);
+
+  m.def("enable_shared_memory", [](const Group &group) { unisono::enable_shared_memory(world(group)); });
+  m.def("disable_shared_memory", &unisono::disable_shared_memory);
+  m.def("share", [](const at::Tensor &tensor, const Group &group) { unisono::share(tensor, world(group)); });
+  m.def("is_shared", &unisono::is_shared);
+}

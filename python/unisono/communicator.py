@@ -30,9 +30,19 @@ def _milliseconds(timeout: float | None) -> int:
     return -1 if math.isinf(timeout) else max(1, round(timeout * 1000))
 
 
+def _view(array: Array) -> np.ndarray:
+    """The array as NumPy's, for its shape and type."""
+    if isinstance(array, np.ndarray):
+        return array
+    try:
+        return np.from_dlpack(array) if hasattr(array, "__dlpack__") else np.asarray(memoryview(array))
+    except (BufferError, TypeError, RuntimeError) as error:
+        raise InvalidError(f"out is None, and NumPy has no array of array's kind ({error}); give out") from None
+
+
 def _like(array: Array, shape: Sequence[int]) -> np.ndarray:
     """A new NumPy array of the array's type."""
-    return np.empty(shape, np.asarray(array).dtype)
+    return np.empty(shape, _view(array).dtype)
 
 
 class Communicator:
@@ -163,7 +173,7 @@ class Communicator:
         """The out of reduce_scatter and scatter: a size-th of the array's rows."""
         if out is not None:
             return out
-        shape = np.shape(array)
+        shape = _view(array).shape
         if not shape or shape[0] % self.size:
             raise InvalidError(f"array of shape {shape}: its first dimension is not a multiple of {self.size} ranks")
         return _like(array, (shape[0] // self.size, *shape[1:]))
@@ -189,7 +199,7 @@ class Communicator:
         return self._comm.broadcast(array, root, True)
 
     def _gathered(self, array: Array, out: Array | None) -> Array:
-        return _like(array, (self.size, *np.shape(array))) if out is None else out
+        return _like(array, (self.size, *_view(array).shape)) if out is None else out
 
     def all_gather(self, array: Array, out: Array | None = None) -> Array:
         """Collect the ranks' arrays, in rank order, on every rank.
@@ -228,7 +238,7 @@ class Communicator:
         return self._comm.scatter(array, self._scattered(array, root, out), root, True)
 
     def _like_array(self, array: Array, out: Array | None) -> Array:
-        return _like(array, np.shape(array)) if out is None else out
+        return _like(array, _view(array).shape) if out is None else out
 
     def all_to_all(self, array: Array, out: Array | None = None) -> Array:
         """Send the r-th of `size` equal parts to rank r; the part from rank r becomes the r-th of out.

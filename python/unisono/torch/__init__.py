@@ -1,0 +1,37 @@
+"""PyTorch on unisono: `import unisono.torch` registers the torch.distributed backend "unisono".
+
+    import torch.distributed as dist, unisono.torch
+    dist.init_process_group("unisono")                  # or "cpu:unisono,cuda:nccl"
+
+`shared_memory()`, `empty` and `share_` put tensors where collectives need not copy them."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+from types import ModuleType
+
+import torch
+import torch.distributed as dist
+
+from . import build
+
+
+def _load(name: str, part: str) -> ModuleType:
+    path = str(build.compiled(part))
+    loader = importlib.machinery.ExtensionFileLoader(f"{__name__}.{name}", path)
+    spec = importlib.util.spec_from_file_location(loader.name, path, loader=loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+_backend = _load("_backend", "backend")
+torch.ops.load_library(build.compiled("operators"))
+
+from .group import ProcessGroupUnisono, register  # noqa: E402 - needs what was loaded
+from .memory import empty, is_shared, share_, shared_memory  # noqa: E402
+
+register()
+
+__all__ = ["ProcessGroupUnisono", "empty", "is_shared", "share_", "shared_memory"]
