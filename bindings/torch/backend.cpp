@@ -2,6 +2,8 @@
 #include "backend.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/utils/pybind.h>
+
 #include <algorithm>
 
 #include "allocator.h"
@@ -22,7 +24,11 @@ ProcessGroupUnisono::ProcessGroupUnisono(c10::intrusive_ptr<c10d::Store> store, 
   init();
 }
 
+/* Callbacks of what is under way may need the interpreter. */
 ProcessGroupUnisono::~ProcessGroupUnisono() {
+  std::optional<pybind11::gil_scoped_release> released;
+  if (Py_IsInitialized() && PyGILState_Check())
+    released.emplace();
   shutdown();
 }
 
@@ -56,11 +62,17 @@ void ProcessGroupUnisono::abort() {
     unisono_comm_abort(*communicator_);
 }
 
+void ProcessGroupUnisono::leave() {
+  if (!queue_.is_idle())
+    abort();
+  shutdown();
+}
+
 /* What was started is finished first, for the peers' sake. */
 void ProcessGroupUnisono::shutdown() {
   if (shut_down_.exchange(true))
     return;
-  queue_.drain();
+  queue_.stop();
   coalesced_.clear();
   communicator_.reset();
   world_.reset();

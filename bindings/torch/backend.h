@@ -43,6 +43,8 @@ public:
                                           const c10::intrusive_ptr<Options> &options) override;
   void abort() override;
   void shutdown() override;
+  /* At the process's end: what is still under way has nobody who waits for it. */
+  void leave();
   bool is_shut_down() const {
     return shut_down_;
   }

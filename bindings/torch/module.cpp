@@ -24,6 +24,8 @@ PYBIND11_MODULE(_backend, m) {
                     const Group &>(),
            py::arg("store"), py::arg("rank"), py::arg("size"), py::arg("timeout"), py::arg("global_ranks"),
            py::arg("parent"), Released())
+      .def_property_readonly("options", &ProcessGroupUnisono::getBackendOptions)
+      .def("leave", &ProcessGroupUnisono::leave, Released())
       .def_property_readonly("is_shut_down", &ProcessGroupUnisono::is_shut_down);
 
   m.def("enable_shared_memory", [](const Group &group) { unisono::enable_shared_memory(world(group)); });

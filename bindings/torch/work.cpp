@@ -95,21 +95,6 @@ bool CollectiveWork::wait(milliseconds timeout) {
   return true;
 }
 
-Queue::~Queue() {
-  if (process_ != getpid()) { /* a forked child: the thread is the parent's */
-    if (thread_.joinable())
-      thread_.detach();
-    return;
-  }
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
-  }
-  changed_.notify_all();
-  if (thread_.joinable())
-    thread_.join();
-}
-
 bool Queue::enter() {
   std::lock_guard<std::mutex> lock(mutex_);
   if (busy_ || !jobs_.empty())
@@ -177,14 +162,24 @@ void Queue::attend(CollectiveWork &job) {
   }
 }
 
-void Queue::drain() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (busy_ || !jobs_.empty()) {
-    if (busy_)
-      changed_.wait(lock);
-    else
-      run_front(lock);
+bool Queue::is_idle() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return !busy_ && jobs_.empty();
+}
+
+void Queue::stop() {
+  if (!thread_.joinable())
+    return;
+  if (process_ != getpid() || thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach(); /* a forked child's parent has it; or a callback's last reference ends here */
+    return;
   }
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
 }
 
 /* ---- sends and receives */

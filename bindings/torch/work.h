@@ -61,7 +61,9 @@ private:
 class Queue {
 public:
   using Job = c10::intrusive_ptr<CollectiveWork>;
-  ~Queue();
+  ~Queue() {
+    stop();
+  }
 
   /* The right to run a collective here and now: given when nothing is before it. */
   bool enter();
@@ -72,8 +74,10 @@ public:
   /* Runs what is in the queue until the job is done. */
   void attend(CollectiveWork &job);
 
-  /* Runs all that is in the queue, and no more after it: what comes is for nobody. */
-  void drain();
+  bool is_idle();
+
+  /* Runs all that is in the queue and ends the thread. What comes now would not be run. */
+  void stop();
 
 private:
   void serve();

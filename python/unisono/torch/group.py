@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import weakref
+
 import torch.distributed as dist
 
 from . import _backend
 
 ProcessGroupUnisono = _backend.ProcessGroupUnisono
 
+_groups: weakref.WeakSet[ProcessGroupUnisono] = weakref.WeakSet()
 _default: ProcessGroupUnisono | None = None  # the default group's, whose world the others share
 
 
@@ -25,9 +29,17 @@ def create(options: dist.distributed_c10d._DistributedBackendOptions, _: object)
     parent = None if is_default or _default is None or _default.is_shut_down else _default
     ranks = list(options.global_ranks_in_group) or list(range(options.group_size))
     group = ProcessGroupUnisono(options.store, options.group_rank, options.group_size, options.timeout, ranks, parent)
+    _groups.add(group)
     if is_default:
         _default = group
     return group
+
+
+@atexit.register
+def _leave() -> None:
+    """Without destroy_process_group: ends the groups' threads while there is an interpreter for their callbacks."""
+    for group in list(_groups):
+        group.leave()
 
 
 def register() -> None:
