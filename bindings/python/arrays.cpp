@@ -21,10 +21,10 @@ static bool is_contiguous(const Readable &array) {
 static bool find_dtype(nb::dlpack::dtype_code code, unsigned bits, unisono_dtype *dtype) {
   using Code = nb::dlpack::dtype_code;
   static const std::map<std::pair<Code, unsigned>, unisono_dtype> dtypes = {
-      {{Code::Int, 8}, UNISONO_INT8},      {{Code::UInt, 8}, UNISONO_UINT8},
-      {{Code::Int, 16}, UNISONO_INT16},    {{Code::UInt, 16}, UNISONO_UINT16},
-      {{Code::Int, 32}, UNISONO_INT32},    {{Code::UInt, 32}, UNISONO_UINT32},
-      {{Code::Int, 64}, UNISONO_INT64},    {{Code::UInt, 64}, UNISONO_UINT64},
+      {{Code::Int, 8}, UNISONO_INT8},       {{Code::UInt, 8}, UNISONO_UINT8},
+      {{Code::Int, 16}, UNISONO_INT16},     {{Code::UInt, 16}, UNISONO_UINT16},
+      {{Code::Int, 32}, UNISONO_INT32},     {{Code::UInt, 32}, UNISONO_UINT32},
+      {{Code::Int, 64}, UNISONO_INT64},     {{Code::UInt, 64}, UNISONO_UINT64},
       {{Code::Float, 16}, UNISONO_FLOAT16}, {{Code::Bfloat, 16}, UNISONO_BFLOAT16},
       {{Code::Float, 32}, UNISONO_FLOAT32}, {{Code::Float, 64}, UNISONO_FLOAT64},
       {{Code::Bool, 8}, UNISONO_UINT8}};
@@ -66,18 +66,18 @@ template <typename Import> bool Array::import(nb::handle object) {
 
 Array::Array(nb::handle object, Access access, const std::string &call, const char *name)
     : call_(call), name_(name) {
-  bool taken = access == Access::read ? import<Readable>(object) : import<Writable>(object);
+  bool taken = access == Access::read ? import <Readable>(object) : import <Writable>(object);
   if (taken)
     return;
   /* NumPy hands out bfloat16 (a type of the package ml_dtypes) by neither protocol. */
   if (nb::hasattr(object, "dtype") && nb::str(object.attr("dtype")).equal(nb::str("bfloat16"))) {
     nb::object bits = object.attr("view")("uint16");
-    if (access == Access::read ? import<Readable>(bits) : import<Writable>(bits)) {
+    if (access == Access::read ? import <Readable>(bits) : import <Writable>(bits)) {
       dtype_ = UNISONO_BFLOAT16;
       return;
     }
   }
-  if (access == Access::write && import<Readable>(object))
+  if (access == Access::write && import <Readable>(object))
     refuse("is read-only");
   refuse("has neither DLPack nor the buffer protocol, or elements of a type that the library does not have");
 }
@@ -88,9 +88,11 @@ unisono_op Array::op(const std::string &name) const {
       {"avg", UNISONO_AVG}, {"band", UNISONO_BAND}, {"bor", UNISONO_BOR}, {"bxor", UNISONO_BXOR}};
   auto found = ops.find(name);
   if (found == ops.end())
-    raise(UNISONO_ERROR_INVALID, call_ + ": op \"" + name + "\" is none of sum, prod, min, max, avg, band, bor, bxor");
+    raise(UNISONO_ERROR_INVALID,
+          call_ + ": op \"" + name + "\" is none of sum, prod, min, max, avg, band, bor, bxor");
   if (is_complex_ && found->second != UNISONO_SUM && found->second != UNISONO_AVG)
-    raise(UNISONO_ERROR_INVALID, call_ + ": op " + name + " is not defined for complex numbers; sum and avg are");
+    raise(UNISONO_ERROR_INVALID,
+          call_ + ": op " + name + " is not defined for complex numbers; sum and avg are");
   if (!is_bool_)
     return found->second;
   switch (found->second) { /* true + true is true */

@@ -25,12 +25,8 @@ public:
     unisono_wait(&request_);
   }
 
-  unisono_request **place() {
-    return &request_;
-  }
-  unisono_message *message() {
-    return &message_;
-  }
+  unisono_request **place() { return &request_; }
+  unisono_message *message() { return &message_; }
 
   nb::object wait() {
     unisono_status status;
@@ -50,14 +46,10 @@ public:
     return is_done;
   }
 
-  void receives() {
-    is_receive_ = true;
-  }
+  void receives() { is_receive_ = true; }
 
 private:
-  nb::object result() const {
-    return is_receive_ ? nb::cast(message_) : result_;
-  }
+  nb::object result() const { return is_receive_ ? nb::cast(message_) : result_; }
 
   unisono_request *request_ = nullptr;
   unisono_message message_ = {};
@@ -72,9 +64,7 @@ class Communicator {
 public:
   explicit Communicator(unisono_comm *comm) : comm_(comm) {}
   Communicator(const Communicator &) = delete;
-  ~Communicator() {
-    unisono_comm_destroy(comm_);
-  }
+  ~Communicator() { unisono_comm_destroy(comm_); }
 
   unisono_comm *get() const {
     if (!comm_)
@@ -89,12 +79,8 @@ public:
   std::string call(const char *name) const {
     return std::string(name) + ", rank " + std::to_string(unisono_comm_rank(get()));
   }
-  size_t size() const {
-    return (size_t)unisono_comm_size(get());
-  }
-  bool is_rank(int rank) const {
-    return unisono_comm_rank(get()) == rank;
-  }
+  size_t size() const { return (size_t)unisono_comm_size(get()); }
+  bool is_rank(int rank) const { return unisono_comm_rank(get()) == rank; }
 
 private:
   unisono_comm *comm_;
@@ -128,7 +114,8 @@ static nb::bytes unique_id() {
 static Owned init(int size, int rank, nb::bytes bytes, int timeout_ms) {
   unisono_unique_id id;
   if (bytes.size() != sizeof id.bytes)
-    raise(UNISONO_ERROR_INVALID, "id has " + std::to_string(bytes.size()) + " bytes; give one of unisono.unique_id()");
+    raise(UNISONO_ERROR_INVALID,
+          "id has " + std::to_string(bytes.size()) + " bytes; give one of unisono.unique_id()");
   memcpy(id.bytes, bytes.c_str(), sizeof id.bytes);
   unisono_config config = configured(timeout_ms);
   return make([&](unisono_comm **comm) { return unisono_comm_init(comm, size, rank, &id, &config); });
@@ -146,8 +133,9 @@ static Owned split(const Communicator &c, int color, int key) {
 
 static Owned create(const Communicator &c, const std::vector<int> &ranks) {
   unisono_comm *parent = c.get();
-  return make(
-      [&](unisono_comm **comm) { return unisono_comm_create(parent, ranks.data(), (int)ranks.size(), comm); });
+  return make([&](unisono_comm **comm) {
+    return unisono_comm_create(parent, ranks.data(), (int)ranks.size(), comm);
+  });
 }
 
 static Owned shrink(const Communicator &c) {
@@ -160,7 +148,8 @@ static nb::object alloc(const Communicator &c, size_t bytes) {
   void *memory = nullptr;
   check(unisono_mem_alloc(c.get(), bytes, &memory));
   nb::capsule owner(memory, [](void *p) noexcept { unisono_mem_free(nullptr, p); });
-  return nb::cast(nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>(memory, {bytes}, owner), nb::rv_policy::reference);
+  return nb::cast(nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>(memory, {bytes}, owner),
+                  nb::rv_policy::reference);
 }
 
 /* ---- operations: each is done at once, or started when `start` says so */
@@ -177,11 +166,10 @@ struct Operation {
   const Array &writes(nb::handle array, const char *name) {
     return arrays.emplace_back(array, Access::write, call, name);
   }
-  [[noreturn]] void invalid(const std::string &why) const {
-    raise(UNISONO_ERROR_INVALID, call + ": " + why);
-  }
+  [[noreturn]] void invalid(const std::string &why) const { raise(UNISONO_ERROR_INVALID, call + ": " + why); }
   /* `larger` has `times` times the elements of `smaller`. */
-  void check_sizes(const Array &smaller, const char *small, const Array &larger, const char *large, size_t times) const {
+  void check_sizes(const Array &smaller, const char *small, const Array &larger, const char *large,
+                   size_t times) const {
     if (smaller.dtype() != larger.dtype())
       invalid(std::string(small) + " and " + large + " have elements of different types");
     if (larger.count() != smaller.count() * times)
@@ -189,7 +177,8 @@ struct Operation {
               std::to_string(times) + " times the " + std::to_string(smaller.count()) + " of " + small);
   }
 
-  template <typename Run, typename Start> nb::object perform(bool start, nb::handle result, Run run, Start begin) {
+  template <typename Run, typename Start>
+  nb::object perform(bool start, nb::handle result, Run run, Start begin) {
     if (!start) {
       unisono_status status;
       {
@@ -223,7 +212,8 @@ static nb::object barrier(nb::handle self, bool start) {
       [&](Request *r) { return unisono_barrier_async(comm, r->place()); });
 }
 
-static nb::object all_reduce(nb::handle self, nb::handle array, nb::handle out, const std::string &op, bool start) {
+static nb::object all_reduce(nb::handle self, nb::handle array, nb::handle out, const std::string &op,
+                             bool start) {
   Operation o(self, "all_reduce");
   const Array &send = o.reads(array), &recv = o.writes(out, "out");
   o.check_sizes(send, "array", recv, "out", 1);
@@ -273,7 +263,8 @@ static nb::object reduce(nb::handle self, nb::handle array, nb::handle out, cons
       [&](Request *q) { return unisono_reduce_async(s, r, n, t, f, root, comm, q->place()); });
 }
 
-static nb::object reduce_scatter(nb::handle self, nb::handle array, nb::handle out, const std::string &op, bool start) {
+static nb::object reduce_scatter(nb::handle self, nb::handle array, nb::handle out, const std::string &op,
+                                 bool start) {
   Operation o(self, "reduce_scatter");
   const Array &send = o.reads(array), &recv = o.writes(out, "out");
   o.check_sizes(recv, "out", send, "array", o.comm.size());
@@ -353,8 +344,8 @@ static nb::object all_to_all(nb::handle self, nb::handle array, nb::handle out, 
   const Array &send = o.reads(array), &recv = o.writes(out, "out");
   o.check_sizes(send, "array", recv, "out", 1);
   if (send.count() % o.comm.size())
-    o.invalid("array has " + std::to_string(send.count()) + " elements, which " + std::to_string(o.comm.size()) +
-              " ranks cannot share equally");
+    o.invalid("array has " + std::to_string(send.count()) + " elements, which " +
+              std::to_string(o.comm.size()) + " ranks cannot share equally");
   unisono_comm *comm = o.comm.get();
   void *s = send.data(), *r = recv.data();
   size_t n = send.count() / o.comm.size();
@@ -397,7 +388,8 @@ static nb::object all_to_allv(nb::handle self, nb::handle array, const Counts &s
   unisono_comm *comm = o.comm.get();
   void *s = send.data(), *r = recv.data();
   unisono_dtype t = send.dtype();
-  const size_t *sc = from.counts.data(), *sd = from.displs.data(), *rc = to.counts.data(), *rd = to.displs.data();
+  const size_t *sc = from.counts.data(), *sd = from.displs.data(), *rc = to.counts.data(),
+               *rd = to.displs.data();
   return o.perform(
       start, out, [&] { return unisono_all_to_allv(s, sc, sd, r, rc, rd, t, comm); },
       [&](Request *q) { return unisono_all_to_allv_async(s, sc, sd, r, rc, rd, t, comm, q->place()); });
@@ -463,8 +455,9 @@ void define_communicator(nb::module_ &m) {
       .def("__repr__", &repr);
 
   nb::class_<Request>(m, "Request", "A started operation. Its arrays are in use until it is done.")
-      .def("wait", &Request::wait,
-           "Wait until the operation is done and return what its blocking form returns; raise what it raises.")
+      .def(
+          "wait", &Request::wait,
+          "Wait until the operation is done and return what its blocking form returns; raise what it raises.")
       .def_prop_ro("done", &Request::done, "Is it done? Never waits and never raises.");
 
   using namespace nb::literals;

@@ -9,8 +9,8 @@
 
 namespace unisono {
 
-/* ---- which blocks are shared. One deleter serves both origins, because PyTorch takes an allocator's deleter for a
- * constant; it has to tell them apart by the address. */
+/* ---- which blocks are shared. One deleter serves both origins, because PyTorch takes an allocator's deleter
+ * for a constant; it has to tell them apart by the address. */
 
 class Blocks {
 public:
@@ -32,9 +32,7 @@ public:
     std::lock_guard<std::mutex> lock(mutex_);
     return blocks_.count(const_cast<void *>(block));
   }
-  std::mutex &mutex() {
-    return mutex_;
-  }
+  std::mutex &mutex() { return mutex_; }
 
 private:
   std::mutex mutex_;
@@ -81,9 +79,7 @@ public:
       memory = ordinary_->raw_allocate(bytes);
     return {memory, memory, &release, c10::Device(c10::kCPU)};
   }
-  c10::DeleterFnPtr raw_deleter() const override {
-    return &release;
-  }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
   void copy_data(void *to, const void *from, size_t bytes) const override {
     default_copy_data(to, from, bytes);
   }
@@ -120,14 +116,15 @@ static void begin_childhood() {
   unlock_blocks();
 }
 
-/* Once, and for good: memory of either origin is around from now on. PyTorch ignores an allocator of a lower priority
- * than the one that is there, and its own has 0. */
+/* Once, and for good: memory of either origin is around from now on. PyTorch ignores an allocator of a lower
+ * priority than the one that is there, and its own has 0. */
 Allocator *Allocator::install() {
   auto *allocator = new Allocator(c10::GetCPUAllocator());
   pthread_atfork(lock_blocks, unlock_blocks, begin_childhood);
   c10::SetCPUAllocator(allocator, 1);
-  TORCH_CHECK(c10::GetCPUAllocator() == allocator,
-              "unisono: another CPU allocator of a higher priority is installed; shared memory needs its place");
+  TORCH_CHECK(
+      c10::GetCPUAllocator() == allocator,
+      "unisono: another CPU allocator of a higher priority is installed; shared memory needs its place");
   return allocator;
 }
 
@@ -157,7 +154,8 @@ void disable_shared_memory() {
 }
 
 void share(const at::Tensor &tensor, std::shared_ptr<World> world) {
-  TORCH_CHECK(tensor.device().is_cpu() && tensor.layout() == at::kStrided, "unisono: share_ takes a dense CPU tensor");
+  TORCH_CHECK(tensor.device().is_cpu() && tensor.layout() == at::kStrided,
+              "unisono: share_ takes a dense CPU tensor");
   c10::Storage storage = tensor.storage();
   if (storage.nbytes() == 0 || blocks().has(storage.data()))
     return;
@@ -166,8 +164,8 @@ void share(const at::Tensor &tensor, std::shared_ptr<World> world) {
     SharedMemoryGuard shared(std::move(world));
     memory = Allocator::instance().allocate(storage.nbytes());
   }
-  TORCH_CHECK_WITH(OutOfMemoryError, blocks().has(memory.get()), "unisono: too little shared memory for ", storage.nbytes(),
-              " bytes: ", unisono_last_error());
+  TORCH_CHECK_WITH(OutOfMemoryError, blocks().has(memory.get()), "unisono: too little shared memory for ",
+                   storage.nbytes(), " bytes: ", unisono_last_error());
   memcpy(memory.get(), storage.data(), storage.nbytes());
   storage.set_data_ptr_noswap(std::move(memory));
 }

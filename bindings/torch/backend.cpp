@@ -15,8 +15,8 @@ ProcessGroupUnisono::ProcessGroupUnisono(c10::intrusive_ptr<c10d::Store> store, 
                                          const c10::intrusive_ptr<ProcessGroupUnisono> &parent)
     : Backend(rank, size), store_(std::move(store)), global_ranks_(std::move(global_ranks)),
       options_(c10::make_intrusive<Options>("unisono", timeout)) {
-  TORCH_CHECK((int)global_ranks_.size() == size, "unisono: ", global_ranks_.size(), " ranks given for a group of ",
-              size);
+  TORCH_CHECK((int)global_ranks_.size() == size, "unisono: ", global_ranks_.size(),
+              " ranks given for a group of ", size);
   options_->global_ranks_in_group.assign(global_ranks_.begin(), global_ranks_.end());
   bool shares = parent && parent->world_ && parent->world_->has(global_ranks_);
   world_ = shares ? parent->world_ : World::meet(*store_, global_ranks_, rank, timeout);
@@ -102,7 +102,8 @@ WorkPtr ProcessGroupUnisono::noted(WorkPtr work) {
 
 /* ---- monitored barrier: over the store, so that a rank that does not come breaks nothing else */
 
-static bool comes(c10d::Store &store, const std::string &key, std::chrono::steady_clock::time_point deadline) {
+static bool comes(c10d::Store &store, const std::string &key,
+                  std::chrono::steady_clock::time_point deadline) {
   auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
   try {
     store.wait({key}, std::max(left, milliseconds(1)));
@@ -119,8 +120,9 @@ void ProcessGroupUnisono::monitoredBarrier(const c10d::BarrierOptions &options, 
   if (rank_ != 0) {
     store_->set(key + std::to_string(rank_), std::vector<uint8_t>{1});
     bool released = comes(*store_, key + "released", deadline);
-    TORCH_CHECK(released, "unisono: rank ", rank_, " reached monitoredBarrier, but rank 0 did not release it within ",
-                timeout.count(), " ms; see rank 0's error for the rank that is missing");
+    TORCH_CHECK(released, "unisono: rank ", rank_,
+                " reached monitoredBarrier, but rank 0 did not release it within ", timeout.count(),
+                " ms; see rank 0's error for the rank that is missing");
     return;
   }
   std::string missing;

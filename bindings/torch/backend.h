@@ -16,52 +16,38 @@ using WorkPtr = c10::intrusive_ptr<c10d::Work>;
 
 class ProcessGroupUnisono : public c10d::Backend {
 public:
-  /* Waits for all ranks of the group. `global_ranks` are its members, in order. With a `parent`, whose world has all
-   * of them, the group shares that world; otherwise they meet through the store. */
+  /* Waits for all ranks of the group. `global_ranks` are its members, in order. With a `parent`, whose world
+   * has all of them, the group shares that world; otherwise they meet through the store. */
   ProcessGroupUnisono(c10::intrusive_ptr<c10d::Store> store, int rank, int size, milliseconds timeout,
                       vector<int64_t> global_ranks, const c10::intrusive_ptr<ProcessGroupUnisono> &parent);
   ~ProcessGroupUnisono() override;
 
-  const std::string getBackendName() const override {
-    return "unisono";
-  }
-  c10::intrusive_ptr<Options> getBackendOptions() override {
-    return options_;
-  }
-  bool supportsSplitting() const override {
-    return true;
-  }
-  bool supportsCoalescing() const override {
-    return true;
-  }
+  const std::string getBackendName() const override { return "unisono"; }
+  c10::intrusive_ptr<Options> getBackendOptions() override { return options_; }
+  bool supportsSplitting() const override { return true; }
+  bool supportsCoalescing() const override { return true; }
   void setTimeout(milliseconds timeout) override;
   void setSequenceNumberForGroup() override {}
-  uint64_t getSequenceNumberForGroup() override {
-    return sequence_;
-  }
-  c10::intrusive_ptr<c10d::Backend> split(const c10::intrusive_ptr<c10d::Store> &store, const vector<int> &ranks,
+  uint64_t getSequenceNumberForGroup() override { return sequence_; }
+  c10::intrusive_ptr<c10d::Backend> split(const c10::intrusive_ptr<c10d::Store> &store,
+                                          const vector<int> &ranks,
                                           const c10::intrusive_ptr<Options> &options) override;
   void abort() override;
   void shutdown() override;
   /* At the process's end: what is still under way has nobody who waits for it. */
   void leave();
-  bool is_shut_down() const {
-    return shut_down_;
-  }
-  const std::shared_ptr<World> &world() const {
-    return world_;
-  }
+  bool is_shut_down() const { return shut_down_; }
+  const std::shared_ptr<World> &world() const { return world_; }
 
   /* Tensors in shared memory: what FSDP asks a backend for. */
-  bool supportsTensorAlloc(c10::DeviceIndex) override {
-    return true;
-  }
+  bool supportsTensorAlloc(c10::DeviceIndex) override { return true; }
   Tensor allocateTensor(long size, at::TensorOptions options) override;
 
   /* collectives.cpp */
   WorkPtr broadcast(vector<Tensor> &tensors, const c10d::BroadcastOptions &options) override;
   WorkPtr allreduce(vector<Tensor> &tensors, const c10d::AllreduceOptions &options) override;
-  WorkPtr allreduce_coalesced(vector<Tensor> &tensors, const c10d::AllreduceCoalescedOptions &options) override;
+  WorkPtr allreduce_coalesced(vector<Tensor> &tensors,
+                              const c10d::AllreduceCoalescedOptions &options) override;
   WorkPtr allreduce_sparse(vector<Tensor> &tensors, const c10d::AllreduceOptions &options) override;
   WorkPtr reduce(vector<Tensor> &tensors, const c10d::ReduceOptions &options) override;
   WorkPtr allgather(vector<vector<Tensor>> &outputs, vector<Tensor> &inputs,
@@ -71,17 +57,20 @@ public:
                               const c10d::AllgatherOptions &options) override;
   WorkPtr allgather_into_tensor_coalesced(vector<Tensor> &outputs, vector<Tensor> &inputs,
                                           const c10d::AllgatherOptions &options) override;
-  WorkPtr gather(vector<vector<Tensor>> &outputs, vector<Tensor> &inputs, const c10d::GatherOptions &options) override;
+  WorkPtr gather(vector<vector<Tensor>> &outputs, vector<Tensor> &inputs,
+                 const c10d::GatherOptions &options) override;
   WorkPtr scatter(vector<Tensor> &outputs, vector<vector<Tensor>> &inputs,
                   const c10d::ScatterOptions &options) override;
   WorkPtr reduce_scatter(vector<Tensor> &outputs, vector<vector<Tensor>> &inputs,
                          const c10d::ReduceScatterOptions &options) override;
-  WorkPtr _reduce_scatter_base(Tensor &output, Tensor &input, const c10d::ReduceScatterOptions &options) override;
+  WorkPtr _reduce_scatter_base(Tensor &output, Tensor &input,
+                               const c10d::ReduceScatterOptions &options) override;
   WorkPtr reduce_scatter_tensor_coalesced(vector<Tensor> &outputs, vector<Tensor> &inputs,
                                           const c10d::ReduceScatterOptions &options) override;
-  WorkPtr alltoall_base(Tensor &output, Tensor &input, vector<int64_t> &output_splits, vector<int64_t> &input_splits,
-                        const c10d::AllToAllOptions &options) override;
-  WorkPtr alltoall(vector<Tensor> &outputs, vector<Tensor> &inputs, const c10d::AllToAllOptions &options) override;
+  WorkPtr alltoall_base(Tensor &output, Tensor &input, vector<int64_t> &output_splits,
+                        vector<int64_t> &input_splits, const c10d::AllToAllOptions &options) override;
+  WorkPtr alltoall(vector<Tensor> &outputs, vector<Tensor> &inputs,
+                   const c10d::AllToAllOptions &options) override;
   WorkPtr barrier(const c10d::BarrierOptions &options) override;
 
   /* transfers.cpp */
@@ -105,7 +94,8 @@ private:
   template <typename Run>
   WorkPtr perform(const Call &call, const vector<Tensor> &inputs, vector<Tensor> outputs, Run run);
   template <typename Start>
-  WorkPtr transfer(c10d::OpType type, const char *title, vector<Tensor> &tensors, Flat::Use use, int tag, Start start);
+  WorkPtr transfer(c10d::OpType type, const char *title, vector<Tensor> &tensors, Flat::Use use, int tag,
+                   Start start);
   WorkPtr noted(WorkPtr work);
   std::shared_ptr<Communicator> communicator() const; /* throws after shutdown */
 
@@ -134,7 +124,8 @@ private:
 };
 
 template <typename Run>
-WorkPtr ProcessGroupUnisono::perform(const Call &call, const vector<Tensor> &inputs, vector<Tensor> outputs, Run run) {
+WorkPtr ProcessGroupUnisono::perform(const Call &call, const vector<Tensor> &inputs, vector<Tensor> outputs,
+                                     Run run) {
   auto comm = communicator();
   sequence_++;
   milliseconds timeout = call.timeout == c10d::kUnsetTimeout ? options_->timeout : call.timeout;

@@ -10,8 +10,8 @@ using c10d::OpType;
 /* ---- checks */
 
 static void check_dense(const char *what, const Tensor &t) {
-  TORCH_CHECK(t.device().is_cpu() && t.layout() == at::kStrided, "unisono: ", what, " takes dense CPU tensors, not ",
-              t.layout(), " on ", t.device());
+  TORCH_CHECK(t.device().is_cpu() && t.layout() == at::kStrided, "unisono: ", what,
+              " takes dense CPU tensors, not ", t.layout(), " on ", t.device());
 }
 
 static const Tensor &the_tensor(const char *what, const vector<Tensor> &tensors) {
@@ -34,7 +34,8 @@ static void check_sizes(const char *what, const Tensor &smaller, const Tensor &l
               " elements, it needs ", times, " times the ", smaller.numel(), " of the other");
 }
 
-static void check_pairs(const char *what, const vector<Tensor> &smaller, const vector<Tensor> &larger, int64_t times) {
+static void check_pairs(const char *what, const vector<Tensor> &smaller, const vector<Tensor> &larger,
+                        int64_t times) {
   TORCH_CHECK(smaller.size() == larger.size(), "unisono: ", what, " takes as many outputs as inputs, not ",
               larger.size(), " and ", smaller.size());
   for (size_t i = 0; i < smaller.size(); i++)
@@ -42,10 +43,11 @@ static void check_pairs(const char *what, const vector<Tensor> &smaller, const v
 }
 
 /* One list, with a tensor for each rank, of the type of `one`. */
-void ProcessGroupUnisono::check_list(const char *what, const vector<vector<Tensor>> &lists, const Tensor &one) const {
+void ProcessGroupUnisono::check_list(const char *what, const vector<vector<Tensor>> &lists,
+                                     const Tensor &one) const {
   TORCH_CHECK(lists.size() == 1, "unisono: ", what, " takes one list of tensors, not ", lists.size());
-  TORCH_CHECK((int)lists[0].size() == size_, "unisono: ", what, " takes a list of ", size_, " tensors, one for each rank, not ",
-              lists[0].size());
+  TORCH_CHECK((int)lists[0].size() == size_, "unisono: ", what, " takes a list of ", size_,
+              " tensors, one for each rank, not ", lists[0].size());
   for (const Tensor &t : lists[0])
     check_type(what, one, t);
 }
@@ -59,7 +61,8 @@ static bool all_equal(const vector<Tensor> &tensors) {
 
 /* ---- reductions */
 
-void ProcessGroupUnisono::all_reduce_dense(unisono_comm *comm, const Tensor &tensor, const Reduction &reduction) const {
+void ProcessGroupUnisono::all_reduce_dense(unisono_comm *comm, const Tensor &tensor,
+                                           const Reduction &reduction) const {
   Flat flat(tensor, Flat::both);
   Tensor send = reduction.prepare(flat.tensor());
   Elements e = elements(send);
@@ -72,8 +75,9 @@ WorkPtr ProcessGroupUnisono::allreduce(vector<Tensor> &tensors, const c10d::Allr
     return allreduce_sparse(tensors, options);
   const Tensor &tensor = the_tensor("all_reduce", tensors);
   Reduction reduction(options.reduceOp, tensor.scalar_type());
-  return perform({OpType::ALLREDUCE, "unisono:all_reduce", options.timeout, options.asyncOp}, tensors, tensors,
-                 [this, tensor, reduction](unisono_comm *comm) { all_reduce_dense(comm, tensor, reduction); });
+  return perform(
+      {OpType::ALLREDUCE, "unisono:all_reduce", options.timeout, options.asyncOp}, tensors, tensors,
+      [this, tensor, reduction](unisono_comm *comm) { all_reduce_dense(comm, tensor, reduction); });
 }
 
 WorkPtr ProcessGroupUnisono::allreduce_coalesced(vector<Tensor> &tensors,
@@ -83,8 +87,8 @@ WorkPtr ProcessGroupUnisono::allreduce_coalesced(vector<Tensor> &tensors,
     check_dense("all_reduce_coalesced", tensor);
     reductions.emplace_back(options.reduceOp, tensor.scalar_type());
   }
-  return perform({OpType::ALLREDUCE_COALESCED, "unisono:all_reduce", options.timeout, options.asyncOp}, tensors,
-                 tensors, [this, tensors, reductions](unisono_comm *comm) {
+  return perform({OpType::ALLREDUCE_COALESCED, "unisono:all_reduce", options.timeout, options.asyncOp},
+                 tensors, tensors, [this, tensors, reductions](unisono_comm *comm) {
                    for (size_t i = 0; i < tensors.size(); i++)
                      all_reduce_dense(comm, tensors[i], reductions[i]);
                  });
@@ -100,8 +104,8 @@ WorkPtr ProcessGroupUnisono::reduce(vector<Tensor> &tensors, const c10d::ReduceO
                    Flat flat(tensor, Flat::both);
                    Tensor send = reduction.prepare(flat.tensor());
                    Elements e = elements(send);
-                   check(unisono_reduce(send.const_data_ptr(), is_root ? flat.data() : nullptr, e.count, e.dtype,
-                                        reduction.op(), root, comm));
+                   check(unisono_reduce(send.const_data_ptr(), is_root ? flat.data() : nullptr, e.count,
+                                        e.dtype, reduction.op(), root, comm));
                    if (is_root)
                      flat.finish();
                  });
@@ -124,8 +128,8 @@ WorkPtr ProcessGroupUnisono::_reduce_scatter_base(Tensor &output, Tensor &input,
   check_sizes("reduce_scatter_tensor", output, input, size_);
   Reduction reduction(options.reduceOp, input.scalar_type());
   return perform(
-      {OpType::_REDUCE_SCATTER_BASE, "unisono:_reduce_scatter_base", options.timeout, options.asyncOp}, {input},
-      {output}, [this, output, input, reduction](unisono_comm *comm) {
+      {OpType::_REDUCE_SCATTER_BASE, "unisono:_reduce_scatter_base", options.timeout, options.asyncOp},
+      {input}, {output}, [this, output, input, reduction](unisono_comm *comm) {
         reduce_scatter_tensor(comm, output, input, reduction);
       });
 }
@@ -136,8 +140,8 @@ WorkPtr ProcessGroupUnisono::reduce_scatter_tensor_coalesced(vector<Tensor> &out
   vector<Reduction> reductions;
   for (const Tensor &input : inputs)
     reductions.emplace_back(options.reduceOp, input.scalar_type());
-  return perform({OpType::REDUCE_SCATTER_TENSOR_COALESCED, "unisono:reduce_scatter_tensor_coalesced", options.timeout,
-                  options.asyncOp},
+  return perform({OpType::REDUCE_SCATTER_TENSOR_COALESCED, "unisono:reduce_scatter_tensor_coalesced",
+                  options.timeout, options.asyncOp},
                  inputs, outputs, [this, outputs, inputs, reductions](unisono_comm *comm) {
                    for (size_t i = 0; i < inputs.size(); i++)
                      reduce_scatter_tensor(comm, outputs[i], inputs[i], reductions[i]);
@@ -145,7 +149,8 @@ WorkPtr ProcessGroupUnisono::reduce_scatter_tensor_coalesced(vector<Tensor> &out
 }
 
 /* Parts of different sizes are reduced one by one, each to its rank. All ranks see the same sizes. */
-void ProcessGroupUnisono::reduce_scatter_list(unisono_comm *comm, const Tensor &output, const vector<Tensor> &inputs,
+void ProcessGroupUnisono::reduce_scatter_list(unisono_comm *comm, const Tensor &output,
+                                              const vector<Tensor> &inputs,
                                               const Reduction &reduction) const {
   if (all_equal(inputs))
     return reduce_scatter_tensor(comm, output, FlatList(inputs, Flat::input).tensor(), reduction);
@@ -166,8 +171,8 @@ WorkPtr ProcessGroupUnisono::reduce_scatter(vector<Tensor> &outputs, vector<vect
   check_list("reduce_scatter", inputs, output);
   check_sizes("reduce_scatter", output, inputs[0][(size_t)rank_], 1);
   Reduction reduction(options.reduceOp, output.scalar_type());
-  return perform({OpType::REDUCE_SCATTER, "unisono:reduce_scatter", options.timeout, options.asyncOp}, inputs[0],
-                 outputs, [this, output, list = inputs[0], reduction](unisono_comm *comm) {
+  return perform({OpType::REDUCE_SCATTER, "unisono:reduce_scatter", options.timeout, options.asyncOp},
+                 inputs[0], outputs, [this, output, list = inputs[0], reduction](unisono_comm *comm) {
                    reduce_scatter_list(comm, output, list, reduction);
                  });
 }
@@ -189,8 +194,8 @@ static Tensor gather_rows(unisono_comm *comm, const Tensor &mine, const vector<i
     at += counts.back();
   }
   Elements e = elements(mine);
-  check(unisono_all_gatherv(mine.const_data_ptr(), e.count, all.data_ptr(), counts.data(), displs.data(), e.dtype,
-                            comm));
+  check(unisono_all_gatherv(mine.const_data_ptr(), e.count, all.data_ptr(), counts.data(), displs.data(),
+                            e.dtype, comm));
   return all;
 }
 
@@ -207,8 +212,8 @@ void ProcessGroupUnisono::all_reduce_sparse(unisono_comm *comm, Tensor &tensor) 
   vector<int64_t> shape = shape_of(mine), all_shapes(shape.size() * (size_t)size_);
   check(unisono_all_gather(shape.data(), all_shapes.data(), shape.size(), UNISONO_INT64, comm));
   for (size_t i = 0; i < all_shapes.size(); i++)
-    TORCH_CHECK(all_shapes[i] == shape[i % shape.size()], "unisono: the sparse tensors of rank ", i / shape.size(),
-                " and rank ", rank_, " have different dimensions");
+    TORCH_CHECK(all_shapes[i] == shape[i % shape.size()], "unisono: the sparse tensors of rank ",
+                i / shape.size(), " and rank ", rank_, " have different dimensions");
   vector<int64_t> rows((size_t)size_);
   int64_t nnz = mine._nnz();
   check(unisono_all_gather(&nnz, rows.data(), 1, UNISONO_INT64, comm));
@@ -217,13 +222,16 @@ void ProcessGroupUnisono::all_reduce_sparse(unisono_comm *comm, Tensor &tensor) 
   tensor.copy_(at::sparse_coo_tensor(indices, values, mine.sizes()).coalesce());
 }
 
-WorkPtr ProcessGroupUnisono::allreduce_sparse(vector<Tensor> &tensors, const c10d::AllreduceOptions &options) {
+WorkPtr ProcessGroupUnisono::allreduce_sparse(vector<Tensor> &tensors,
+                                              const c10d::AllreduceOptions &options) {
   TORCH_CHECK(tensors.size() == 1, "unisono: sparse all_reduce takes one tensor, not ", tensors.size());
   Tensor tensor = tensors[0];
-  TORCH_CHECK(tensor.device().is_cpu() && tensor.is_sparse(), "unisono: sparse all_reduce takes a sparse COO CPU tensor");
+  TORCH_CHECK(tensor.device().is_cpu() && tensor.is_sparse(),
+              "unisono: sparse all_reduce takes a sparse COO CPU tensor");
   TORCH_CHECK(options.reduceOp.op_ == c10d::ReduceOp::SUM, "unisono: sparse all_reduce has SUM only");
-  return perform({OpType::_ALLREDUCE_SPARSE, "unisono:sparse_all_reduce", options.timeout, options.asyncOp}, tensors,
-                 tensors, [this, tensor](unisono_comm *comm) mutable { all_reduce_sparse(comm, tensor); });
+  return perform({OpType::_ALLREDUCE_SPARSE, "unisono:sparse_all_reduce", options.timeout, options.asyncOp},
+                 tensors, tensors,
+                 [this, tensor](unisono_comm *comm) mutable { all_reduce_sparse(comm, tensor); });
 }
 
 /* ---- one to all, all to one */
@@ -253,22 +261,24 @@ WorkPtr ProcessGroupUnisono::gather(vector<vector<Tensor>> &outputs, vector<Tens
     for (const Tensor &output : list)
       check_sizes("gather", input, output, 1);
   } else {
-    TORCH_CHECK(outputs.empty() || outputs[0].empty(), "unisono: gather takes a list of outputs on the root only");
+    TORCH_CHECK(outputs.empty() || outputs[0].empty(),
+                "unisono: gather takes a list of outputs on the root only");
   }
-  return perform({OpType::GATHER, "unisono:gather", options.timeout, options.asyncOp}, inputs, list,
-                 [input, list, root](unisono_comm *comm) {
-                   Flat in(input, Flat::input);
-                   Elements e = elements(in.tensor());
-                   if (list.empty()) {
-                     check(unisono_gather(in.data(), nullptr, e.count, e.dtype, root, comm));
-                     return;
-                   }
-                   FlatList out(list, Flat::output);
-                   const void *mine = (const char *)out.tensor().const_data_ptr() + in.bytes() * (size_t)root;
-                   Tensor send = apart(in.tensor(), out.tensor(), mine);
-                   check(unisono_gather(send.const_data_ptr(), out.tensor().data_ptr(), e.count, e.dtype, root, comm));
-                   out.finish();
-                 });
+  return perform(
+      {OpType::GATHER, "unisono:gather", options.timeout, options.asyncOp}, inputs, list,
+      [input, list, root](unisono_comm *comm) {
+        Flat in(input, Flat::input);
+        Elements e = elements(in.tensor());
+        if (list.empty()) {
+          check(unisono_gather(in.data(), nullptr, e.count, e.dtype, root, comm));
+          return;
+        }
+        FlatList out(list, Flat::output);
+        const void *mine = (const char *)out.tensor().const_data_ptr() + in.bytes() * (size_t)root;
+        Tensor send = apart(in.tensor(), out.tensor(), mine);
+        check(unisono_gather(send.const_data_ptr(), out.tensor().data_ptr(), e.count, e.dtype, root, comm));
+        out.finish();
+      });
 }
 
 WorkPtr ProcessGroupUnisono::scatter(vector<Tensor> &outputs, vector<vector<Tensor>> &inputs,
@@ -282,7 +292,8 @@ WorkPtr ProcessGroupUnisono::scatter(vector<Tensor> &outputs, vector<vector<Tens
     for (const Tensor &input : list)
       check_sizes("scatter", output, input, 1);
   } else {
-    TORCH_CHECK(inputs.empty() || inputs[0].empty(), "unisono: scatter takes a list of inputs on the root only");
+    TORCH_CHECK(inputs.empty() || inputs[0].empty(),
+                "unisono: scatter takes a list of inputs on the root only");
   }
   return perform({OpType::SCATTER, "unisono:scatter", options.timeout, options.asyncOp}, list, outputs,
                  [output, list, root](unisono_comm *comm) {
@@ -291,18 +302,20 @@ WorkPtr ProcessGroupUnisono::scatter(vector<Tensor> &outputs, vector<vector<Tens
                    Tensor send;
                    if (!list.empty()) {
                      FlatList in(list, Flat::input);
-                     const char *mine = (const char *)in.tensor().const_data_ptr() + out.bytes() * (size_t)root;
+                     const char *mine =
+                         (const char *)in.tensor().const_data_ptr() + out.bytes() * (size_t)root;
                      send = mine == out.data() ? in.tensor() : apart(in.tensor(), out.tensor(), nullptr);
                    }
-                   check(unisono_scatter(send.defined() ? send.const_data_ptr() : nullptr, out.data(), e.count,
-                                         e.dtype, root, comm));
+                   check(unisono_scatter(send.defined() ? send.const_data_ptr() : nullptr, out.data(),
+                                         e.count, e.dtype, root, comm));
                    out.finish();
                  });
 }
 
 /* ---- all to all */
 
-void ProcessGroupUnisono::all_gather_tensor(unisono_comm *comm, const Tensor &output, const Tensor &input) const {
+void ProcessGroupUnisono::all_gather_tensor(unisono_comm *comm, const Tensor &output,
+                                            const Tensor &input) const {
   Flat in(input, Flat::input), out(output, Flat::output);
   Elements e = elements(in.tensor());
   const void *mine = (const char *)out.data() + in.bytes() * (size_t)rank_;
@@ -311,21 +324,23 @@ void ProcessGroupUnisono::all_gather_tensor(unisono_comm *comm, const Tensor &ou
   out.finish();
 }
 
-WorkPtr ProcessGroupUnisono::_allgather_base(Tensor &output, Tensor &input, const c10d::AllgatherOptions &options) {
+WorkPtr ProcessGroupUnisono::_allgather_base(Tensor &output, Tensor &input,
+                                             const c10d::AllgatherOptions &options) {
   check_sizes("all_gather_into_tensor", input, output, size_);
-  return perform({OpType::_ALLGATHER_BASE, "unisono:_all_gather_base", options.timeout, options.asyncOp}, {input},
-                 {output},
+  return perform({OpType::_ALLGATHER_BASE, "unisono:_all_gather_base", options.timeout, options.asyncOp},
+                 {input}, {output},
                  [this, output, input](unisono_comm *comm) { all_gather_tensor(comm, output, input); });
 }
 
 WorkPtr ProcessGroupUnisono::allgather_into_tensor_coalesced(vector<Tensor> &outputs, vector<Tensor> &inputs,
                                                              const c10d::AllgatherOptions &options) {
   check_pairs("all_gather_into_tensor_coalesced", inputs, outputs, size_);
-  return perform({OpType::COALESCED, "unisono:all_gather_into_tensor_coalesced", options.timeout, options.asyncOp},
-                 inputs, outputs, [this, outputs, inputs](unisono_comm *comm) {
-                   for (size_t i = 0; i < inputs.size(); i++)
-                     all_gather_tensor(comm, outputs[i], inputs[i]);
-                 });
+  return perform(
+      {OpType::COALESCED, "unisono:all_gather_into_tensor_coalesced", options.timeout, options.asyncOp},
+      inputs, outputs, [this, outputs, inputs](unisono_comm *comm) {
+        for (size_t i = 0; i < inputs.size(); i++)
+          all_gather_tensor(comm, outputs[i], inputs[i]);
+      });
 }
 
 /* Parts of different sizes: all ranks see the same list. */
@@ -340,8 +355,8 @@ static void all_gather_uneven(unisono_comm *comm, const FlatList &out, const vec
   }
   Elements e = elements(input);
   Tensor send = apart(input, out.tensor(), nullptr);
-  check(unisono_all_gatherv(send.const_data_ptr(), e.count, out.tensor().data_ptr(), counts.data(), displs.data(),
-                            e.dtype, comm));
+  check(unisono_all_gatherv(send.const_data_ptr(), e.count, out.tensor().data_ptr(), counts.data(),
+                            displs.data(), e.dtype, comm));
 }
 
 void ProcessGroupUnisono::all_gather_list(unisono_comm *comm, const vector<Tensor> &outputs,
@@ -359,8 +374,9 @@ WorkPtr ProcessGroupUnisono::allgather(vector<vector<Tensor>> &outputs, vector<T
   const Tensor &input = the_tensor("all_gather", inputs);
   check_list("all_gather", outputs, input);
   check_sizes("all_gather", input, outputs[0][(size_t)rank_], 1);
-  return perform({OpType::ALLGATHER, "unisono:all_gather", options.timeout, options.asyncOp}, inputs, outputs[0],
-                 [this, list = outputs[0], input](unisono_comm *comm) { all_gather_list(comm, list, input); });
+  return perform(
+      {OpType::ALLGATHER, "unisono:all_gather", options.timeout, options.asyncOp}, inputs, outputs[0],
+      [this, list = outputs[0], input](unisono_comm *comm) { all_gather_list(comm, list, input); });
 }
 
 /* outputs[rank][i] is that rank's inputs[i]. */
@@ -372,13 +388,14 @@ WorkPtr ProcessGroupUnisono::allgather_coalesced(vector<vector<Tensor>> &outputs
   vector<Tensor> all;
   for (size_t i = 0; i < inputs.size(); i++)
     for (auto &of_rank : outputs) {
-      TORCH_CHECK(of_rank.size() == inputs.size(), "unisono: all_gather_coalesced takes as many outputs as inputs");
+      TORCH_CHECK(of_rank.size() == inputs.size(),
+                  "unisono: all_gather_coalesced takes as many outputs as inputs");
       check_sizes("all_gather_coalesced", inputs[i], of_rank[i], 1);
       lists[i].push_back(of_rank[i]);
       all.push_back(of_rank[i]);
     }
-  return perform({OpType::ALLGATHER_COALESCED, "unisono:all_gather", options.timeout, options.asyncOp}, inputs, all,
-                 [this, lists, inputs](unisono_comm *comm) {
+  return perform({OpType::ALLGATHER_COALESCED, "unisono:all_gather", options.timeout, options.asyncOp},
+                 inputs, all, [this, lists, inputs](unisono_comm *comm) {
                    for (size_t i = 0; i < inputs.size(); i++)
                      all_gather_list(comm, lists[i], inputs[i]);
                  });
@@ -392,10 +409,10 @@ struct Parts {
 /* `splits` are rows of the first dimension; none of them: equal parts. */
 static Parts parts(const char *what, const Tensor &t, const vector<int64_t> &splits, int size) {
   int64_t rows = t.dim() ? t.size(0) : 1, sum = 0;
-  TORCH_CHECK(!splits.empty() || rows % size == 0, "unisono: all_to_all: the first dimension of the ", what, ", ", rows,
-              ", is no multiple of the ", size, " ranks");
-  TORCH_CHECK(splits.empty() || (int)splits.size() == size, "unisono: all_to_all: ", splits.size(), " splits of the ",
-              what, " for ", size, " ranks");
+  TORCH_CHECK(!splits.empty() || rows % size == 0, "unisono: all_to_all: the first dimension of the ", what,
+              ", ", rows, ", is no multiple of the ", size, " ranks");
+  TORCH_CHECK(splits.empty() || (int)splits.size() == size, "unisono: all_to_all: ", splits.size(),
+              " splits of the ", what, " for ", size, " ranks");
   size_t row = rows ? elements(t).count / (size_t)rows : 0;
   Parts p;
   for (int r = 0; r < size; r++) {
@@ -405,7 +422,8 @@ static Parts parts(const char *what, const Tensor &t, const vector<int64_t> &spl
     p.displs.push_back((size_t)sum * row);
     sum += count;
   }
-  TORCH_CHECK(sum == rows, "unisono: all_to_all: the splits of the ", what, " make ", sum, " rows, it has ", rows);
+  TORCH_CHECK(sum == rows, "unisono: all_to_all: the splits of the ", what, " make ", sum, " rows, it has ",
+              rows);
   return p;
 }
 
@@ -418,12 +436,13 @@ static void exchange(unisono_comm *comm, const Tensor &output, const Parts &to, 
 }
 
 WorkPtr ProcessGroupUnisono::alltoall_base(Tensor &output, Tensor &input, vector<int64_t> &output_splits,
-                                           vector<int64_t> &input_splits, const c10d::AllToAllOptions &options) {
+                                           vector<int64_t> &input_splits,
+                                           const c10d::AllToAllOptions &options) {
   check_dense("all_to_all", input);
   check_type("all_to_all", input, output);
   Parts from = parts("input", input, input_splits, size_), to = parts("output", output, output_splits, size_);
-  return perform({OpType::ALLTOALL_BASE, "unisono:all_to_all", options.timeout, options.asyncOp}, {input}, {output},
-                 [output, input, from, to](unisono_comm *comm) {
+  return perform({OpType::ALLTOALL_BASE, "unisono:all_to_all", options.timeout, options.asyncOp}, {input},
+                 {output}, [output, input, from, to](unisono_comm *comm) {
                    Flat in(input, Flat::input), out(output, Flat::output);
                    exchange(comm, out.tensor(), to, in.tensor(), from);
                    out.finish();
@@ -443,8 +462,8 @@ static Parts parts(const vector<Tensor> &list) {
 
 WorkPtr ProcessGroupUnisono::alltoall(vector<Tensor> &outputs, vector<Tensor> &inputs,
                                       const c10d::AllToAllOptions &options) {
-  TORCH_CHECK((int)outputs.size() == size_ && (int)inputs.size() == size_, "unisono: all_to_all takes ", size_,
-              " outputs and inputs, one for each rank, not ", outputs.size(), " and ", inputs.size());
+  TORCH_CHECK((int)outputs.size() == size_ && (int)inputs.size() == size_, "unisono: all_to_all takes ",
+              size_, " outputs and inputs, one for each rank, not ", outputs.size(), " and ", inputs.size());
   for (auto *list : {&outputs, &inputs})
     for (const Tensor &t : *list)
       check_type("all_to_all", inputs[0], t);

@@ -56,7 +56,8 @@ void Communicator::set_timeout(milliseconds timeout) {
   timeout_ = timeout;
 }
 
-/* Ranks join a store equally often, so the count tells a new group from what an earlier one left in the store. */
+/* Ranks join a store equally often, so the count tells a new group from what an earlier one left in the
+ * store. */
 static std::string meeting_key(c10d::Store &store, int rank) {
   int64_t times = store.add("unisono/joined/" + std::to_string(rank), 1);
   return "unisono/id/" + std::to_string(times);

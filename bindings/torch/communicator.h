@@ -32,9 +32,7 @@ public:
   explicit Communicator(unisono_comm *comm) : comm_(comm) {}
   Communicator(const Communicator &) = delete;
   ~Communicator();
-  operator unisono_comm *() const {
-    return comm_;
-  }
+  operator unisono_comm *() const { return comm_; }
   /* The limit for the operations to come. */
   void set_timeout(milliseconds timeout);
 
@@ -50,8 +48,8 @@ private:
   std::vector<std::unique_ptr<Transfer>> adopted_;
 };
 
-/* The processes that met when the default process group was made. Its groups' communicators come from the one kept
- * here, so that shared memory serves all of them. */
+/* The processes that met when the default process group was made. Its groups' communicators come from the one
+ * kept here, so that shared memory serves all of them. */
 class World {
 public:
   /* Meets the other ranks through the store; `ranks` are their global ranks, in order. */

@@ -1,4 +1,5 @@
-/* What Python sees: the process group, and the switch to shared memory. python/unisono/torch is the way to it. */
+/* What Python sees: the process group, and the switch to shared memory. python/unisono/torch is the way to
+ * it. */
 #include <torch/csrc/distributed/c10d/Store.hpp>
 #include <torch/csrc/utils/pybind.h>
 
@@ -20,8 +21,8 @@ static std::shared_ptr<unisono::World> world(const Group &group) {
 PYBIND11_MODULE(_backend, m) {
   py::module_::import("torch.distributed"); /* knows the base class */
   py::class_<ProcessGroupUnisono, c10d::Backend, Group>(m, "ProcessGroupUnisono")
-      .def(py::init<c10::intrusive_ptr<c10d::Store>, int, int, std::chrono::milliseconds, std::vector<int64_t>,
-                    const Group &>(),
+      .def(py::init<c10::intrusive_ptr<c10d::Store>, int, int, std::chrono::milliseconds,
+                    std::vector<int64_t>, const Group &>(),
            py::arg("store"), py::arg("rank"), py::arg("size"), py::arg("timeout"), py::arg("global_ranks"),
            py::arg("parent"), Released())
       .def_property_readonly("options", &ProcessGroupUnisono::getBackendOptions)

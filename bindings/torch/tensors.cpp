@@ -127,7 +127,8 @@ Elements elements(const Tensor &tensor) {
 /* ---- reductions */
 
 static const char *name(c10d::ReduceOp::RedOpType op) {
-  static const char *const names[] = {"SUM", "AVG", "PRODUCT", "MIN", "MAX", "BAND", "BOR", "BXOR", "PREMUL_SUM"};
+  static const char *const names[] = {"SUM",  "AVG", "PRODUCT", "MIN",       "MAX",
+                                      "BAND", "BOR", "BXOR",    "PREMUL_SUM"};
   return op < sizeof names / sizeof *names ? names[op] : "UNUSED";
 }
 
@@ -182,7 +183,8 @@ static std::optional<unisono_op> op_for(c10d::ReduceOp::RedOpType given, at::Sca
 Reduction::Reduction(const c10d::ReduceOp &op, at::ScalarType type) : given_(op) {
   std::optional<unisono_op> found = op_for(op.op_, type);
   TORCH_CHECK(found, "unisono: ", name(op.op_), " is not defined for ", type,
-              " (avg: floats and complex; bitwise: integers and bool; complex: sum and avg; float8 and quantized: none)");
+              " (avg: floats and complex; bitwise: integers and bool; complex: sum and avg; float8 and "
+              "quantized: none)");
   op_ = *found;
 }
 
@@ -190,10 +192,12 @@ Tensor Reduction::prepare(const Tensor &contiguous) const {
   if (given_.op_ != c10d::ReduceOp::PREMUL_SUM)
     return contiguous;
   auto *factor = dynamic_cast<c10d::PreMulSumSupplement *>(given_.supplement_.get());
-  TORCH_CHECK(factor, "unisono: PREMUL_SUM has no factor; make it with torch.distributed._make_nccl_premul_sum");
+  TORCH_CHECK(factor,
+              "unisono: PREMUL_SUM has no factor; make it with torch.distributed._make_nccl_premul_sum");
   at::NoGradGuard no_grad;
-  Tensor product = factor->tensor_factor.defined() ? contiguous * factor->tensor_factor.to(contiguous.scalar_type())
-                                                   : contiguous * factor->double_factor;
+  Tensor product = factor->tensor_factor.defined()
+                       ? contiguous * factor->tensor_factor.to(contiguous.scalar_type())
+                       : contiguous * factor->double_factor;
   return product.to(contiguous.scalar_type());
 }
 

@@ -11,22 +11,17 @@ namespace unisono {
 
 using at::Tensor;
 
-/* A tensor in CPU memory and its elements in one piece, in order: its own memory, or a copy when it has gaps. */
+/* A tensor in CPU memory and its elements in one piece, in order: its own memory, or a copy when it has gaps.
+ */
 class Flat {
 public:
   /* An `output` that is not read by the operation need not be copied in. */
   enum Use { input, output, both };
   Flat(const Tensor &tensor, Use use);
 
-  void *data() const {
-    return flat_.data_ptr();
-  }
-  size_t bytes() const {
-    return flat_.nbytes();
-  }
-  const Tensor &tensor() const {
-    return flat_;
-  }
+  void *data() const { return flat_.data_ptr(); }
+  size_t bytes() const { return flat_.nbytes(); }
+  const Tensor &tensor() const { return flat_; }
   /* Puts the copy's elements back. */
   void finish();
 
@@ -34,8 +29,8 @@ private:
   Tensor original_, flat_;
 };
 
-/* How the library counts a tensor's elements. Complex numbers are pairs; a type that it does not have is moved as
- * bytes. */
+/* How the library counts a tensor's elements. Complex numbers are pairs; a type that it does not have is
+ * moved as bytes. */
 struct Elements {
   unisono_dtype dtype;
   size_t count;
@@ -48,9 +43,7 @@ public:
   /* Throws when it is not defined for the type. */
   Reduction(const c10d::ReduceOp &op, at::ScalarType type);
 
-  unisono_op op() const {
-    return op_;
-  }
+  unisono_op op() const { return op_; }
   /* What the library is given to reduce: the tensor, or for PREMUL_SUM a multiple. */
   Tensor prepare(const Tensor &contiguous) const;
 
@@ -59,14 +52,12 @@ private:
   c10d::ReduceOp given_;
 };
 
-/* The list's tensors one behind the other: where they lie when they lie so, else a copy. For outputs, finish() hands
- * the parts to the tensors. */
+/* The list's tensors one behind the other: where they lie when they lie so, else a copy. For outputs,
+ * finish() hands the parts to the tensors. */
 class FlatList {
 public:
   FlatList(const std::vector<Tensor> &tensors, Flat::Use use);
-  const Tensor &tensor() const {
-    return flat_;
-  }
+  const Tensor &tensor() const { return flat_; }
   void finish();
 
 private:

@@ -12,8 +12,8 @@ static const Tensor &the_tensor(const char *what, const vector<Tensor> &tensors,
 }
 
 template <typename Start>
-WorkPtr ProcessGroupUnisono::transfer(c10d::OpType type, const char *title, vector<Tensor> &tensors, Flat::Use use,
-                                      int tag, Start start) {
+WorkPtr ProcessGroupUnisono::transfer(c10d::OpType type, const char *title, vector<Tensor> &tensors,
+                                      Flat::Use use, int tag, Start start) {
   Flat flat(the_tensor(title, tensors, tag), use);
   auto comm = communicator();
   auto transfer = std::make_unique<Transfer>();
@@ -38,16 +38,16 @@ WorkPtr ProcessGroupUnisono::send(vector<Tensor> &tensors, int peer, int tag) {
 WorkPtr ProcessGroupUnisono::recv(vector<Tensor> &tensors, int peer, int tag) {
   return transfer(c10d::OpType::RECV, "unisono:recv", tensors, Flat::output, tag,
                   [&](Transfer &t, void *data, Elements e) {
-                    return unisono_recv_message_async(data, e.count, e.dtype, peer, tag, *communicator_, &t.message,
-                                                      &t.request);
+                    return unisono_recv_message_async(data, e.count, e.dtype, peer, tag, *communicator_,
+                                                      &t.message, &t.request);
                   });
 }
 
 WorkPtr ProcessGroupUnisono::recvAnysource(vector<Tensor> &tensors, int tag) {
   return transfer(c10d::OpType::RECVANYSOURCE, "unisono:recvAnySource", tensors, Flat::output, tag,
                   [&](Transfer &t, void *data, Elements e) {
-                    return unisono_recv_message_async(data, e.count, e.dtype, -1, tag, *communicator_, &t.message,
-                                                      &t.request);
+                    return unisono_recv_message_async(data, e.count, e.dtype, -1, tag, *communicator_,
+                                                      &t.message, &t.request);
                   });
 }
 

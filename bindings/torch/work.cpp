@@ -26,7 +26,8 @@ std::vector<Tensor> Work::result() {
   return outputs_;
 }
 
-static void settle(c10::ivalue::Future &future, const std::exception_ptr &error, const std::vector<Tensor> &outputs) {
+static void settle(c10::ivalue::Future &future, const std::exception_ptr &error,
+                   const std::vector<Tensor> &outputs) {
   if (error)
     future.setError(error);
   else
@@ -80,8 +81,8 @@ void Work::rethrow() {
 }
 
 [[noreturn]] static void throw_timeout(const char *what, milliseconds timeout) {
-  C10_THROW_ERROR(DistBackendError, c10::str("unisono: ", what, " timed out: not done after ", timeout.count(),
-                                             " ms of waiting (it goes on)"));
+  C10_THROW_ERROR(DistBackendError, c10::str("unisono: ", what, " timed out: not done after ",
+                                             timeout.count(), " ms of waiting (it goes on)"));
 }
 
 /* ---- collectives */
@@ -120,8 +121,8 @@ void Queue::push(const Job &job, std::function<void()> run) {
   changed_.notify_all();
 }
 
-/* With the lock, which is not held while the job runs. Others may enter before the job's future calls back: a callback
- * may wait for other collectives. */
+/* With the lock, which is not held while the job runs. Others may enter before the job's future calls back: a
+ * callback may wait for other collectives. */
 void Queue::run_front(std::unique_lock<std::mutex> &lock) {
   Job job = std::move(jobs_.front());
   jobs_.pop_front();

@@ -21,7 +21,8 @@ using at::Tensor;
 /* What every operation of the backend hands out: it completes with a future, if anyone asks for one. */
 class Work : public c10d::Work {
 public:
-  Work(int rank, c10d::OpType type, const char *title, const std::vector<Tensor> &inputs, std::vector<Tensor> outputs);
+  Work(int rank, c10d::OpType type, const char *title, const std::vector<Tensor> &inputs,
+       std::vector<Tensor> outputs);
 
   std::vector<Tensor> result() override;
   c10::intrusive_ptr<c10::ivalue::Future> getFuture() override;
@@ -46,9 +47,7 @@ class CollectiveWork : public Work {
 public:
   using Work::Work;
   bool wait(milliseconds timeout = kNoTimeout) override;
-  void synchronize() override {
-    wait();
-  }
+  void synchronize() override { wait(); }
 
 private:
   friend class Queue;
@@ -56,14 +55,12 @@ private:
   Queue *queue_ = nullptr; /* while it is in there */
 };
 
-/* The collectives of one communicator, one after the other. A thread of its own runs what was started, from the first
- * one on; a thread that waits takes over from it. */
+/* The collectives of one communicator, one after the other. A thread of its own runs what was started, from
+ * the first one on; a thread that waits takes over from it. */
 class Queue {
 public:
   using Job = c10::intrusive_ptr<CollectiveWork>;
-  ~Queue() {
-    stop();
-  }
+  ~Queue() { stop(); }
 
   /* The right to run a collective here and now: given when nothing is before it. */
   bool enter();
@@ -99,9 +96,7 @@ public:
   ~TransferWork() override; /* what is still under way is left to the communicator */
   bool isCompleted() override;
   bool wait(milliseconds timeout = kNoTimeout) override;
-  void synchronize() override {
-    wait();
-  }
+  void synchronize() override { wait(); }
   int sourceRank() const override;
   c10::intrusive_ptr<c10::ivalue::Future> getFuture() override;
 
@@ -121,9 +116,7 @@ public:
   CoalescedWork(int rank, std::vector<c10::intrusive_ptr<c10d::Work>> parts);
   bool isCompleted() override;
   bool wait(milliseconds timeout = kNoTimeout) override;
-  void synchronize() override {
-    wait();
-  }
+  void synchronize() override { wait(); }
   c10::intrusive_ptr<c10::ivalue::Future> getFuture() override;
 
 private:
