@@ -50,7 +50,7 @@ void Communicator::release_finished() {
 }
 
 void Communicator::set_timeout(milliseconds timeout) {
-  if (timeout == timeout_)
+  if (timeout == timeout_.load())
     return;
   check(unisono_comm_set_timeout(comm_, library_timeout(timeout)));
   timeout_ = timeout;

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -43,7 +44,7 @@ private:
   void release_finished();
 
   unisono_comm *comm_;
-  milliseconds timeout_{0};
+  std::atomic<milliseconds> timeout_{milliseconds(0)}; /* transfers set it beside collectives */
   std::mutex adopted_mutex_;
   std::vector<std::unique_ptr<Transfer>> adopted_;
 };

@@ -107,7 +107,7 @@ bool Queue::enter() {
 void Queue::leave() {
   std::lock_guard<std::mutex> lock(mutex_);
   busy_ = false;
-  if (thread_.joinable())
+  if (!servers_.empty())
     changed_.notify_all();
 }
 
@@ -115,15 +115,20 @@ void Queue::push(const Job &job, std::function<void()> run) {
   job->run_ = std::move(run);
   job->queue_ = this;
   std::lock_guard<std::mutex> lock(mutex_);
-  if (!thread_.joinable())
-    thread_ = std::thread([this] { serve(); });
   jobs_.push_back(job);
+  provide_server();
   changed_.notify_all();
+}
+
+/* With the lock. */
+void Queue::provide_server() {
+  if (!jobs_.empty() && servers_.size() == calling_back_)
+    servers_.emplace_back([this] { serve(); });
 }
 
 /* With the lock, which is not held while the job runs. Others may enter before the job's future calls back: a
  * callback may wait for other collectives. */
-void Queue::run_front(std::unique_lock<std::mutex> &lock) {
+void Queue::run_front(std::unique_lock<std::mutex> &lock, bool is_server) {
   Job job = std::move(jobs_.front());
   jobs_.pop_front();
   busy_ = true;
@@ -135,9 +140,16 @@ void Queue::run_front(std::unique_lock<std::mutex> &lock) {
     error = std::current_exception();
   }
   job->run_ = nullptr;
-  leave();
-  job->complete(error);
   lock.lock();
+  busy_ = false;
+  calling_back_ += is_server;
+  provide_server();
+  lock.unlock();
+  changed_.notify_all();
+  job->complete(error);
+  job.reset(); /* its end may take the interpreter's lock */
+  lock.lock();
+  calling_back_ -= is_server;
 }
 
 void Queue::serve() {
@@ -146,7 +158,7 @@ void Queue::serve() {
     changed_.wait(lock, [this] { return !busy_ && (stop_ || !jobs_.empty()); });
     if (jobs_.empty())
       return;
-    run_front(lock);
+    run_front(lock, true);
   }
 }
 
@@ -159,7 +171,7 @@ void Queue::attend(CollectiveWork &job) {
     if (busy_)
       changed_.wait(lock);
     else
-      run_front(lock);
+      run_front(lock, false);
   }
 }
 
@@ -169,18 +181,17 @@ bool Queue::is_idle() {
 }
 
 void Queue::stop() {
-  if (!thread_.joinable())
-    return;
-  if (process_ != getpid() || thread_.get_id() == std::this_thread::get_id()) {
-    thread_.detach(); /* a forked child's parent has it; or a callback's last reference ends here */
-    return;
-  }
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  for (std::thread &server : servers_)
+    if (process_ != getpid() || server.get_id() == std::this_thread::get_id())
+      server.detach(); /* a forked child's parent has it; or a callback's last reference ends here */
+    else
+      server.join();
+  servers_.clear();
 }
 
 /* ---- sends and receives */

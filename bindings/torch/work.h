@@ -78,13 +78,15 @@ public:
 
 private:
   void serve();
-  void run_front(std::unique_lock<std::mutex> &lock);
+  void run_front(std::unique_lock<std::mutex> &lock, bool is_server);
+  void provide_server();
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;
   bool busy_ = false, stop_ = false;
-  std::thread thread_;
+  std::vector<std::thread> servers_;
+  size_t calling_back_ = 0; /* servers that are in a future's callback, which may wait for what comes */
   const pid_t process_ = getpid();
 };
 

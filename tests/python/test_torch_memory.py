@@ -20,6 +20,9 @@ def switched():
                 nested = inside * 2
             third = torch.zeros(3)
         after = torch.ones(1000)
+        unisono.torch.enable_shared_memory()
+        assert unisono.torch.is_shared(torch.ones(1))
+        unisono.torch.disable_shared_memory()
         assert [unisono.torch.is_shared(t) for t in (before, inside, nested, third, after)] == [0, 1, 1, 1, 0]
         assert inside.data_ptr() % 64 == 0
         for t in (before, inside, nested, after):

@@ -44,7 +44,8 @@ def check_equal(run, function, *arguments, n=2):
 
 def ddp(rank, size, hook):
     from torch.distributed.algorithms.ddp_comm_hooks import default_hooks, powerSGD_hook
-    net = DDP(model(), bucket_cap_mb=0.001)
+    # PowerSGD communicates in callbacks: with several buckets at once the order would differ from rank to rank
+    net = DDP(model(), bucket_cap_mb=25 if hook == "powerSGD" else 0.001)
     if hook == "powerSGD":
         net.register_comm_hook(powerSGD_hook.PowerSGDState(None, start_powerSGD_iter=2), powerSGD_hook.powerSGD_hook)
     elif hook:
@@ -55,7 +56,7 @@ def ddp(rank, size, hook):
     return with_no_sync + train(net, rank, 2)
 
 
-@pytest.mark.parametrize("hook", [None, "allreduce_hook", "bf16_compress_hook", "powerSGD"])
+@pytest.mark.parametrize("hook", [None, "allreduce_hook", "fp16_compress_hook", "powerSGD"])
 def test_ddp(run, hook):
     check_equal(run, ddp, hook)
 
@@ -141,13 +142,13 @@ def test_tensor_parallel(run, compiled):
 
 def mesh(rank, size):
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.tensor import Partial, Replicate, Shard, distribute_tensor
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
     whole = torch.arange(24.0).reshape(6, 4)
     two = init_device_mesh("cpu", (2, size // 2), mesh_dim_names=("dp", "tp"))
     sharded = distribute_tensor(whole, two, [Shard(0), Shard(1)])
     results = [sharded.full_tensor(), sharded.redistribute(two, [Shard(1), Replicate()]).full_tensor(),
-               (sharded @ sharded.t()).full_tensor(), sharded.sum(0).redistribute(two, [Replicate(), Partial()]).to_local()]
-    return [r.tolist() for r in results[:3]]
+               (sharded @ sharded.t()).full_tensor(), sharded.sum(0).full_tensor()]
+    return [r.tolist() for r in results]
 
 
 def test_dtensor_on_a_mesh(run):

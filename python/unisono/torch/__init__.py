@@ -12,7 +12,6 @@ import importlib.util
 from types import ModuleType
 
 import torch
-import torch.distributed as dist
 
 from . import build
 
@@ -30,8 +29,10 @@ _backend = _load("_backend", "backend")
 torch.ops.load_library(build.compiled("operators"))
 
 from .group import ProcessGroupUnisono, register  # noqa: E402 - needs what was loaded
-from .memory import empty, is_shared, share_, shared_memory  # noqa: E402
+from .memory import (disable_shared_memory, empty, enable_shared_memory, is_shared, share_,  # noqa: E402
+                     shared_memory)
 
 register()
 
-__all__ = ["ProcessGroupUnisono", "empty", "is_shared", "share_", "shared_memory"]
+__all__ = ["ProcessGroupUnisono", "disable_shared_memory", "empty", "enable_shared_memory", "is_shared", "share_",
+           "shared_memory"]

@@ -14,16 +14,27 @@ from . import _backend
 from .group import default_group
 
 
+def enable_shared_memory() -> None:
+    """From now on new CPU tensors of all threads are in shared memory, where the machine has enough, until
+    `disable_shared_memory` was called as often."""
+    _backend.enable_shared_memory(default_group())
+
+
+def disable_shared_memory() -> None:
+    """Undo one `enable_shared_memory`. Tensors stay where they are."""
+    _backend.disable_shared_memory()
+
+
 @contextmanager
 def shared_memory() -> Iterator[None]:
-    """Within it new CPU tensors of all threads are in shared memory, where the machine has enough.
+    """The two as a context.
 
     For gradients' buckets make the model and its DistributedDataParallel within it."""
-    _backend.enable_shared_memory(default_group())
+    enable_shared_memory()
     try:
         yield
     finally:
-        _backend.disable_shared_memory()
+        disable_shared_memory()
 
 
 def empty(*size: Any, **options: Any) -> torch.Tensor:
