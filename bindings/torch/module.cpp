@@ -18,6 +18,12 @@ static std::shared_ptr<unisono::World> world(const Group &group) {
   return group->world();
 }
 
+static std::shared_ptr<unisono::Communicator> create_communicator(const Group &group) {
+  auto options = group->getBackendOptions();
+  const auto &ranks = options->global_ranks_in_group;
+  return world(group)->make({ranks.begin(), ranks.end()}, options->timeout);
+}
+
 PYBIND11_MODULE(_backend, m) {
   py::module_::import("torch.distributed"); /* knows the base class */
   py::class_<ProcessGroupUnisono, c10d::Backend, Group>(m, "ProcessGroupUnisono")
@@ -28,6 +34,13 @@ PYBIND11_MODULE(_backend, m) {
       .def_property_readonly("options", &ProcessGroupUnisono::getBackendOptions)
       .def("leave", &ProcessGroupUnisono::leave, Released())
       .def_property_readonly("is_shut_down", &ProcessGroupUnisono::is_shut_down);
+
+  /* For the operators, which are another library: a communicator of the group's ranks, and its address there.
+   */
+  py::class_<unisono::Communicator, std::shared_ptr<unisono::Communicator>>(m, "Communicator")
+      .def_property_readonly("address",
+                             [](unisono::Communicator &c) { return (uintptr_t)(unisono_comm *)c; });
+  m.def("create_communicator", create_communicator, Released());
 
   m.def("enable_shared_memory", [](const Group &group) { unisono::enable_shared_memory(world(group)); });
   m.def("disable_shared_memory", &unisono::disable_shared_memory);

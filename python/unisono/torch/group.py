@@ -15,18 +15,24 @@ _groups: weakref.WeakSet[ProcessGroupUnisono] = weakref.WeakSet()
 _default: ProcessGroupUnisono | None = None  # the default group's, whose world the others share
 
 
+def current_default() -> ProcessGroupUnisono | None:
+    """The backend of the default process group, if it is unisono."""
+    return None if _default is None or _default.is_shut_down else _default
+
+
 def default_group() -> ProcessGroupUnisono:
     """The backend of the default process group. Raises RuntimeError where it is another, or none."""
-    if _default is None or _default.is_shut_down:
+    group = current_default()
+    if group is None:
         raise RuntimeError('unisono: call torch.distributed.init_process_group("unisono") first')
-    return _default
+    return group
 
 
 def create(options: dist.distributed_c10d._DistributedBackendOptions, _: object) -> ProcessGroupUnisono:
     """Called by init_process_group and new_group, on every member of the group."""
     global _default
     is_default = not dist.is_initialized()
-    parent = None if is_default or _default is None or _default.is_shut_down else _default
+    parent = None if is_default else current_default()
     ranks = list(options.global_ranks_in_group) or list(range(options.group_size))
     group = ProcessGroupUnisono(options.store, options.group_rank, options.group_size, options.timeout, ranks, parent)
     _groups.add(group)
