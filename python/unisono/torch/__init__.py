@@ -27,7 +27,7 @@ def _load(name: str, part: str) -> ModuleType:
 
 _backend = _load("_backend", "backend")
 
-from . import operators  # noqa: E402, F401 - needs what was loaded
+from . import operators, compile as _compile  # noqa: E402, F401 - needs what was loaded
 from .group import ProcessGroupUnisono, register  # noqa: E402
 from .memory import (disable_shared_memory, empty, enable_shared_memory, is_shared, share_,  # noqa: E402
                      shared_memory)

@@ -68,24 +68,3 @@ def _resolve(name: bytes, reason: int, size: int) -> int:
 
 
 library.unisono_operators_set_resolver(_resolve)
-
-
-# ---- what torch.compile has to know
-
-@torch.library.register_fake("unisono::all_reduce")
-def _(tensor, op="sum", group=""):
-    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
-
-
-@torch.library.register_fake("unisono::all_reduce_")
-def _(tensor, op="sum", group=""):
-    return None
-
-
-def keep_in_order(name: str) -> object:
-    """The operator communicates: it is never dropped, nor moved past another. Returns what `.destroy()` undoes."""
-    return torch.library._register_effectful_op(name, torch.library.EffectType.ORDERED)
-
-
-keep_in_order("unisono::all_reduce")
-torch.fx.node.has_side_effect(torch.ops.unisono.all_reduce_.default)
