@@ -4,8 +4,6 @@ Defined here where nobody has; where DeepSpeed's own are loaded they get unisono
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from ..torch.compile import register_effect
@@ -13,7 +11,7 @@ from ..torch.operators import library
 
 NAMES = {"inference_all_reduce": "(Tensor self) -> Tensor", "inference_all_reduce_": "(Tensor(a!) self) -> Tensor(a!)"}
 
-_undo: list[Any] = []  # libraries and handles, newest last
+_definitions: torch.library.Library | None = None  # while provided
 
 
 def _is_defined(name: str) -> bool:
@@ -38,23 +36,21 @@ def _functionalized(tensor: torch.Tensor) -> torch.Tensor:
 
 def provide() -> None:
     """Define what is not defined, and serve both."""
-    definitions = torch.library.Library("deepspeed", "FRAGMENT")
-    _undo.append(definitions)
+    global _definitions
+    _definitions = torch.library.Library("deepspeed", "FRAGMENT")
     for name, schema in NAMES.items():
         if not _is_defined(name):
-            definitions.define(name + schema)
+            _definitions.define(name + schema)
     rules = {("inference_all_reduce", "Meta"): torch.empty_like, ("inference_all_reduce_", "Meta"): lambda tensor: tensor,
              ("inference_all_reduce_", "Functionalize"): _functionalized}
     for (name, key), rule in rules.items():
         if not _has_kernel(name, key):
-            definitions.impl(name, rule, key)
-    _undo.append(register_effect("deepspeed::inference_all_reduce"))
+            _definitions.impl(name, rule, key)
+    register_effect("deepspeed::inference_all_reduce", _definitions)
     library.unisono_operators_serve_deepspeed(1)
 
 
 def take_back() -> None:
     """Undo `provide`: DeepSpeed's own kernels, if it has some, serve again."""
     library.unisono_operators_serve_deepspeed(0)
-    while _undo:
-        last = _undo.pop()
-        last._destroy() if isinstance(last, torch.library.Library) else last.destroy()
+    _definitions._destroy()

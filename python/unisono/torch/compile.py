@@ -4,7 +4,6 @@ because nobody uses its result, and they stay in the order of the program, which
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 from torch._library.effects import EffectType
@@ -24,9 +23,9 @@ def _all_reduce_(tensor: torch.Tensor, op: str = "sum", group: str = "") -> None
         _teach_inductor()
 
 
-def register_effect(name: str) -> Any:
-    """For an operator that returns a new tensor. `.destroy()` of what this returns undoes it."""
-    return torch.library._register_effectful_op(name, EffectType.ORDERED)
+def register_effect(name: str, library: torch.library.Library | None = None) -> None:
+    """For an operator that returns a new tensor; as long as the library is there."""
+    torch.library._register_effectful_op(name, EffectType.ORDERED, lib=library)
 
 
 register_effect("unisono::all_reduce")
