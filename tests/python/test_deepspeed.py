@@ -178,6 +178,8 @@ def start(backend):
     if backend == "unisono":
         unisono.deepspeed.install()
     import deepspeed
+    if backend == "gloo":  # and nothing else: DeepSpeed would compile an operator of its own
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist_backend="ccl" if backend == "unisono" else "gloo")
     assert deepspeed.comm.comm.cdb.name == ("ccl" if backend == "unisono" else "torch")
     return deepspeed
