@@ -3,7 +3,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: build run test test-long lint format asan tsan bench bench-quick install clean help
+.PHONY: build run test test-long lint format asan tsan python bench bench-quick install clean help
 
 build:
 	@scripts/setup build
@@ -24,26 +24,27 @@ test:
 	@scripts/setup build test
 	@scripts/test
 
-test-long lint asan tsan:
+test-long lint asan tsan python:
 	@scripts/setup build test
 	@scripts/test $(@:test-long=long)
 
 format:
-	find include src tools examples tests bench -name '*.[ch]' | xargs clang-format-14 -i
+	find include src tools examples tests bench bindings -name '*.[ch]' -o -name '*.cpp' | xargs clang-format-14 -i
 
 install: build
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
-	rm -rf $(BUILD) build-gcc build-clang build-asan build-tsan build-long build-bench
+	rm -rf $(BUILD) build-gcc build-clang build-asan build-tsan build-long build-python build-bench
 
 help:
 	@echo 'make            build the library, the command, the examples and the tests in $(BUILD)/'
 	@echo 'make run        train the digits classifier with every algorithm, then print the bench table'
-	@echo 'make test       all tests: gcc, clang, sanitizers, lint (about 12 minutes on 2 processors)'
+	@echo 'make test       all tests: gcc, clang, sanitizers, lint, Python (about 20 minutes on 2 processors)'
 	@echo 'make test-long  the tests that take minutes or gigabytes each'
 	@echo 'make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
+	@echo 'make python     the Python package and its tests'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
 	@echo 'make format     put every C file into the format of .clang-format'
 	@echo 'make bench      unisono beside MPI, oneCCL and TCP, with charts: 10 minutes (BENCH="--quick": 2)'

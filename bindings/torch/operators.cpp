@@ -1,0 +1,247 @@
+/* torch.ops.unisono: the operators, on PyTorch's stable ABI, so that one library serves several versions of
+ * PyTorch. python/unisono/torch/operators.py gives them their communicators. */
+#define TORCH_TARGET_VERSION (((0ULL + 2) << 56) | ((0ULL + 10) << 48))
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <unisono.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using torch::stable::detail::StableLibrary;
+
+/* ---- communicators: one for each process group that the operators were called with, by the group's name */
+
+namespace {
+struct Group {
+  std::shared_ptr<unisono_comm> comm;
+  std::mutex turn; /* a communicator serves one thread at a time */
+};
+struct Groups {
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<Group>> by_name;
+};
+} // namespace
+
+static Groups &groups() {
+  static Groups &all = *new Groups; /* still there for what calls while the process ends */
+  return all;
+}
+
+/* Asked once for a group; attaches its communicator, or returns non-zero and writes the reason. */
+typedef int (*Resolver)(const char *name, char *reason, size_t bytes);
+static Resolver resolver;
+
+static void attach(const char *name, std::shared_ptr<unisono_comm> comm) {
+  auto group = std::make_shared<Group>();
+  group->comm = std::move(comm);
+  std::lock_guard<std::mutex> lock(groups().mutex);
+  groups().by_name[name] = std::move(group);
+}
+
+static std::shared_ptr<Group> find_attached(const std::string &name) {
+  std::lock_guard<std::mutex> lock(groups().mutex);
+  auto found = groups().by_name.find(name);
+  return found == groups().by_name.end() ? nullptr : found->second;
+}
+
+static std::shared_ptr<Group> find_group(const std::string &name) {
+  if (auto group = find_attached(name))
+    return group;
+  char reason[2000] = "unisono: the operators were loaded without `import unisono.torch`";
+  if (!resolver || resolver(name.c_str(), reason, sizeof reason))
+    throw std::runtime_error(reason);
+  return find_attached(name);
+}
+
+#define FOR_PYTHON extern "C" __attribute__((visibility("default")))
+
+FOR_PYTHON void unisono_operators_set_resolver(Resolver given) {
+  resolver = given;
+}
+
+/* The communicator stays the caller's. */
+FOR_PYTHON void unisono_operators_attach(const char *name, unisono_comm *comm) {
+  attach(name, std::shared_ptr<unisono_comm>(comm, [](unisono_comm *) {}));
+}
+
+FOR_PYTHON unisono_status unisono_operators_attach_environment(const char *name) {
+  unisono_comm *comm;
+  unisono_status status = unisono_comm_init_env(&comm, nullptr);
+  if (!status)
+    attach(name, std::shared_ptr<unisono_comm>(comm, unisono_comm_destroy));
+  return status;
+}
+
+FOR_PYTHON void unisono_operators_detach(const char *name) {
+  auto group = find_attached(name);
+  if (!group)
+    return;
+  {
+    std::lock_guard<std::mutex> lock(groups().mutex);
+    groups().by_name.erase(name);
+  }
+  std::lock_guard<std::mutex> turn(group->turn); /* nobody uses the communicator any more */
+}
+
+/* ---- types and operations */
+
+namespace {
+struct Type {
+  ScalarType torch;
+  unisono_dtype dtype;
+  enum Kind { integer, floating, boolean, complex } kind;
+};
+struct Operation {
+  const char *name;
+  unisono_op op;
+};
+} // namespace
+
+static const Type *find_type(ScalarType type) {
+  static const Type types[] = {
+      {ScalarType::Float, UNISONO_FLOAT32, Type::floating},
+      {ScalarType::BFloat16, UNISONO_BFLOAT16, Type::floating},
+      {ScalarType::Half, UNISONO_FLOAT16, Type::floating},
+      {ScalarType::Double, UNISONO_FLOAT64, Type::floating},
+      {ScalarType::Char, UNISONO_INT8, Type::integer},
+      {ScalarType::Byte, UNISONO_UINT8, Type::integer},
+      {ScalarType::Short, UNISONO_INT16, Type::integer},
+      {ScalarType::UInt16, UNISONO_UINT16, Type::integer},
+      {ScalarType::Int, UNISONO_INT32, Type::integer},
+      {ScalarType::UInt32, UNISONO_UINT32, Type::integer},
+      {ScalarType::Long, UNISONO_INT64, Type::integer},
+      {ScalarType::UInt64, UNISONO_UINT64, Type::integer},
+      {ScalarType::Bool, UNISONO_UINT8, Type::boolean},
+      {ScalarType::ComplexHalf, UNISONO_FLOAT16, Type::complex},
+      {ScalarType::ComplexFloat, UNISONO_FLOAT32, Type::complex},
+      {ScalarType::ComplexDouble, UNISONO_FLOAT64, Type::complex},
+  };
+  for (const Type &candidate : types)
+    if (candidate.torch == type)
+      return &candidate;
+  return nullptr;
+}
+
+static std::optional<unisono_op> find_op(const std::string &name) {
+  static const Operation operations[] = {
+      {"sum", UNISONO_SUM},   {"avg", UNISONO_AVG},   {"min", UNISONO_MIN},
+      {"max", UNISONO_MAX},   {"band", UNISONO_BAND}, {"bor", UNISONO_BOR},
+      {"bxor", UNISONO_BXOR}, {"prod", UNISONO_PROD}, {"product", UNISONO_PROD},
+  };
+  for (const Operation &candidate : operations)
+    if (candidate.name == name)
+      return candidate.op;
+  return std::nullopt;
+}
+
+/* What the operation is on the type's elements as the library sees them; none: it has no meaning. A bool is a
+ * byte of 0 or 1, and true + true is true. */
+static std::optional<unisono_op> op_for(const Type &type, unisono_op op) {
+  bool is_bitwise = op == UNISONO_BAND || op == UNISONO_BOR || op == UNISONO_BXOR;
+  switch (type.kind) {
+  case Type::integer:
+    return op == UNISONO_AVG ? std::nullopt : std::optional(op);
+  case Type::floating:
+    return is_bitwise ? std::nullopt : std::optional(op);
+  case Type::complex:
+    return op == UNISONO_SUM || op == UNISONO_AVG ? std::optional(op) : std::nullopt;
+  case Type::boolean:
+    break;
+  }
+  if (op == UNISONO_AVG)
+    return std::nullopt;
+  if (is_bitwise)
+    return op;
+  return op == UNISONO_SUM || op == UNISONO_MAX ? UNISONO_BOR : UNISONO_BAND;
+}
+
+/* ---- the operators */
+
+static void reduce(const Tensor &send, const Tensor &recv, const std::string &op_name,
+                   const std::string &group_name) {
+  const Type *type = find_type(send.scalar_type());
+  std::optional<unisono_op> known = find_op(op_name);
+  if (!known)
+    throw std::runtime_error("unisono: all_reduce has no operation '" + op_name +
+                             "'; use sum, prod, min, max, avg, band, bor or bxor");
+  std::optional<unisono_op> op = type ? op_for(*type, *known) : std::nullopt;
+  if (!op)
+    throw std::runtime_error("unisono: all_reduce(\"" + op_name + "\") is not defined for tensors of type " +
+                             torch::headeronly::toString(send.scalar_type()));
+  size_t count = (size_t)send.numel() * (type->kind == Type::complex ? 2 : 1);
+  auto group = find_group(group_name);
+  std::lock_guard<std::mutex> turn(group->turn);
+  if (unisono_all_reduce(send.data_ptr(), recv.data_ptr(), count, type->dtype, *op, group->comm.get()))
+    throw std::runtime_error(std::string("unisono: ") + unisono_last_error());
+}
+
+static Tensor empty_beside(const Tensor &like) {
+  auto sizes = like.sizes(), strides = like.strides();
+  int32_t dtype;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));
+  AtenTensorHandle made;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided((int64_t)sizes.size(), sizes.data(), strides.data(),
+                                                         dtype, aoti_torch_device_type_cpu(), 0, &made));
+  return Tensor(made);
+}
+
+/* The result is contiguous, whatever the input. */
+static Tensor all_reduce(const Tensor &self, const std::string &op, const std::string &group) {
+  Tensor send = self.is_contiguous() ? self : torch::stable::contiguous(self);
+  Tensor result = empty_beside(send);
+  reduce(send, result, op, group);
+  return result;
+}
+
+static void all_reduce_(Tensor self, const std::string &op, const std::string &group) {
+  if (self.is_contiguous())
+    return reduce(self, self, op, group);
+  Tensor flat = torch::stable::contiguous(self);
+  reduce(flat, flat, op, group);
+  torch::stable::copy_(self, flat);
+}
+
+STABLE_TORCH_LIBRARY(unisono, m) {
+  m.def("all_reduce(Tensor self, str op=\"sum\", str group=\"\") -> Tensor");
+  m.def("all_reduce_(Tensor(a!) self, str op=\"sum\", str group=\"\") -> ()");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(unisono, CPU, m) {
+  m.impl("all_reduce", TORCH_BOX(&all_reduce));
+  m.impl("all_reduce_", TORCH_BOX(&all_reduce_));
+}
+
+/* ---- DeepSpeed's operators, while unisono.deepspeed is installed. Who has defined them does not matter;
+ * where they have other kernels, these take their place until they are taken back. */
+
+static Tensor inference_all_reduce(const Tensor &self) {
+  return all_reduce(self, "sum", "");
+}
+
+static Tensor inference_all_reduce_(Tensor self) {
+  all_reduce_(self, "sum", "");
+  return self;
+}
+
+static std::unique_ptr<StableLibrary> deepspeed;
+
+FOR_PYTHON void unisono_operators_serve_deepspeed(int wanted) {
+  deepspeed.reset();
+  if (!wanted)
+    return;
+  deepspeed =
+      std::make_unique<StableLibrary>(StableLibrary::Kind::IMPL, "deepspeed", "CPU", __FILE__, __LINE__);
+  deepspeed->impl("inference_all_reduce", TORCH_BOX(&inference_all_reduce));
+  deepspeed->impl("inference_all_reduce_", TORCH_BOX(&inference_all_reduce_));
+}

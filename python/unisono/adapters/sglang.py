@@ -1,0 +1,57 @@
+"""SGLang's operators torch.ops.sgl_kernel.initialize, shm_allreduce and shm_allgather on unisono."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from .operators import Operators, find_group
+
+SUM = 0  # the only operation of shm_allreduce
+
+_installed: Operators | None = None
+_wanted: tuple[int, int] | None = None  # size and rank; SGLang tells them before there are process groups
+
+
+def install() -> None:
+    """Take over the operators; a second time does nothing."""
+    global _installed
+    if _installed is None:
+        _installed = Operators("sgl_kernel", {
+            "initialize(int size, int rank) -> ()": _initialize,
+            "shm_allreduce(Tensor(a!) data, int reduce_op) -> ()": _all_reduce,
+            "shm_allgather(Tensor data, int dim) -> Tensor": _all_gather})
+
+
+def uninstall() -> None:
+    """Undo `install`."""
+    global _installed
+    if _installed is not None:
+        _installed.remove()
+    _installed = None
+
+
+def _initialize(size: int, rank: int) -> None:
+    global _wanted
+    _wanted = (size, rank)
+    _group.cache_clear()
+
+
+@functools.cache
+def _group():
+    if _wanted is None:
+        raise RuntimeError("unisono: call torch.ops.sgl_kernel.initialize(size, rank) first")
+    return find_group(*_wanted)
+
+
+def _all_reduce(data: torch.Tensor, reduce_op: int) -> None:
+    if reduce_op != SUM:
+        raise ValueError(f"unisono: shm_allreduce has reduce_op 0 (sum) only, not {reduce_op}")
+    torch.ops.unisono.all_reduce_(data, "sum", _group().group_name)
+
+
+def _all_gather(data: torch.Tensor, dim: int) -> torch.Tensor:
+    parts = [torch.empty_like(data, memory_format=torch.contiguous_format) for _ in range(_group().size())]
+    torch.distributed.all_gather(parts, data.contiguous(), _group())
+    return torch.cat(parts, dim)

@@ -1,0 +1,71 @@
+"""vLLM's operators torch.ops._C.init_shm_manager, join_shm_manager, shm_allreduce, shm_gather, shm_all_gather,
+shm_send_tensor_list and shm_recv_tensor_list on unisono."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+
+from .operators import Operators, find_group
+
+_installed: Operators | None = None
+_groups: list[dist.ProcessGroup] = []  # by the handle
+
+
+def install() -> None:
+    """Take over the operators; a second time does nothing."""
+    global _installed
+    if _installed is None:
+        _installed = Operators("_C", {
+            "init_shm_manager(str name, int group_size, int rank) -> int": _init,
+            "join_shm_manager(int handle, str name) -> str": _join,
+            "shm_allreduce(int handle, Tensor(a!) data) -> ()": _all_reduce,
+            "shm_gather(int handle, Tensor data, Tensor[](a!)? outputs, int dst) -> ()": _gather,
+            "shm_all_gather(int handle, Tensor data, Tensor(a!) output) -> ()": _all_gather,
+            "shm_send_tensor_list(int handle, Tensor[](a) tensor_list, int dst) -> ()": _send,
+            "shm_recv_tensor_list(int handle, int src) -> Tensor[](a)": _receive})
+
+
+def uninstall() -> None:
+    """Undo `install`."""
+    global _installed
+    if _installed is not None:
+        _installed.remove()
+    _installed = None
+
+
+def _init(name: str, group_size: int, rank: int) -> int:
+    _groups.append(find_group(group_size, rank))
+    return len(_groups) - 1
+
+
+def _join(handle: int, name: str) -> str:
+    return f"unisono: rank {_groups[handle].rank()} of {_groups[handle].size()} in {name}"
+
+
+def _all_reduce(handle: int, data: torch.Tensor) -> None:
+    torch.ops.unisono.all_reduce_(data, "sum", _groups[handle].group_name)
+
+
+def _gather(handle: int, data: torch.Tensor, outputs: list[torch.Tensor] | None, dst: int) -> None:
+    dist.gather(data, outputs, group=_groups[handle], group_dst=dst)
+
+
+def _all_gather(handle: int, data: torch.Tensor, output: torch.Tensor) -> None:
+    dist.all_gather_into_tensor(output, data, _groups[handle])
+
+
+def _send(handle: int, tensors: list[torch.Tensor], dst: int) -> None:
+    described = [[(t.shape, t.dtype) for t in tensors]]
+    dist.send_object_list(described, group=_groups[handle], group_dst=dst)
+    for tensor in tensors:
+        dist.send(tensor.contiguous(), group=_groups[handle], group_dst=dst)
+
+
+def _receive(handle: int, src: int) -> list[torch.Tensor]:
+    described: list = [None]
+    dist.recv_object_list(described, group=_groups[handle], group_src=src)
+    tensors = [torch.empty(shape, dtype=dtype) for shape, dtype in described[0]]
+    for tensor in tensors:
+        dist.recv(tensor, group=_groups[handle], group_src=src)
+    return tensors

@@ -1,0 +1,54 @@
+"""How torch.distributed gets its process groups of the backend "unisono"."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+
+import torch.distributed as dist
+
+from . import _backend
+
+ProcessGroupUnisono = _backend.ProcessGroupUnisono
+
+_groups: weakref.WeakSet[ProcessGroupUnisono] = weakref.WeakSet()
+_default: ProcessGroupUnisono | None = None  # the default group's, whose world the others share
+
+
+def current_default() -> ProcessGroupUnisono | None:
+    """The backend of the default process group, if it is unisono."""
+    return None if _default is None or _default.is_shut_down else _default
+
+
+def default_group() -> ProcessGroupUnisono:
+    """The backend of the default process group. Raises RuntimeError where it is another, or none."""
+    group = current_default()
+    if group is None:
+        raise RuntimeError('unisono: call torch.distributed.init_process_group("unisono") first')
+    return group
+
+
+def create(options: dist.distributed_c10d._DistributedBackendOptions, _: object) -> ProcessGroupUnisono:
+    """Called by init_process_group and new_group, on every member of the group."""
+    global _default
+    is_default = not dist.is_initialized()
+    parent = None if is_default else current_default()
+    ranks = list(options.global_ranks_in_group) or list(range(options.group_size))
+    group = ProcessGroupUnisono(options.store, options.group_rank, options.group_size, options.timeout, ranks, parent)
+    _groups.add(group)
+    if is_default:
+        _default = group
+    return group
+
+
+@atexit.register
+def _leave() -> None:
+    """Without destroy_process_group: ends the groups' threads while there is an interpreter for their callbacks."""
+    for group in list(_groups):
+        group.leave()
+
+
+def register() -> None:
+    """Make "unisono" a backend for CPU tensors."""
+    if "unisono" not in dist.Backend.backend_list:
+        dist.Backend.register_backend("unisono", create, extended_api=True, devices=["cpu"])

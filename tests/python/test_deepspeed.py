@@ -1,0 +1,252 @@
+"""DeepSpeed from PyPI on unisono: its operators, its builders' modules, inference and training as on gloo."""
+
+
+import pytest
+import torch
+import torch.distributed as dist
+
+import unisono.deepspeed
+from torch_ranks import group, same
+
+
+def total(size):
+    return size * (size + 1) / 2
+
+
+# ---- the operators, without DeepSpeed
+
+def operators():
+    unisono.deepspeed.install()
+    unisono.deepspeed.install()  # a second time does nothing
+    functional, in_place = torch.ops.deepspeed.inference_all_reduce, torch.ops.deepspeed.inference_all_reduce_
+    with group() as (rank, size):
+        for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.int32):
+            x = torch.full((33,), rank + 1).to(dtype)
+            assert (functional(x) == total(size)).all() and (x == rank + 1).all()
+            assert in_place(x) is x and (x == total(size)).all()
+        gaps = torch.full((8, 6), rank + 1.0).t()[::2]
+        in_place(gaps)
+        assert (gaps == total(size)).all()
+        assert functional(torch.empty(3, device="meta")).shape == (3,)
+
+        def step(x):
+            y = functional(x * 2)
+            in_place(y)
+            functional(x)
+            return y + 1
+        x = torch.full((16,), rank + 1.0)
+        with torch.no_grad():
+            assert same(torch.compile(step, fullgraph=True)(x), step(x))
+    unisono.deepspeed.uninstall()
+    assert torch._C._get_operation_overload("deepspeed::inference_all_reduce", "") is None
+    unisono.deepspeed.install()
+    unisono.deepspeed.uninstall()
+
+
+@pytest.mark.timeout(320)
+def test_operators(run, tmp_path):
+    run(2, operators, limit=300, env={"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")})
+
+
+def overrides():
+    """Where another library has defined them, as DeepSpeed's own does."""
+    other = torch.library.Library("deepspeed", "DEF")
+    other.define("inference_all_reduce(Tensor self) -> Tensor")
+    other.define("inference_all_reduce_(Tensor(a!) self) -> Tensor(a!)")
+    other.impl("inference_all_reduce", lambda x: x + 100, "CPU")
+    other.impl("inference_all_reduce_", lambda x: x.add_(100), "CPU")
+    with group() as (_, size):
+        unisono.deepspeed.install()
+        x = torch.ones(2)
+        assert torch.ops.deepspeed.inference_all_reduce(x)[0] == size
+        assert torch.ops.deepspeed.inference_all_reduce_(x)[0] == size
+        unisono.deepspeed.uninstall()
+        assert torch.ops.deepspeed.inference_all_reduce(torch.ones(2))[0] == 101
+
+
+def test_operators_of_another_library(run):
+    run(2, overrides)
+
+
+# ---- the calls of DeepSpeed's documentation
+
+def documented():
+    unisono.deepspeed.install()
+    import deepspeed
+    from deepspeed.comm.ccl import CCLBackend
+    deepspeed.init_distributed(dist_backend="ccl")
+    assert isinstance(deepspeed.comm.comm.cdb, CCLBackend)
+    assert type(deepspeed.comm.comm.cdb.ccl_comm_op).__module__ == "unisono.deepspeed.modules"
+    rank, size = deepspeed.comm.get_rank(), deepspeed.comm.get_world_size()
+    wanted = total(size)
+
+    tensor = torch.full((128, 64), rank + 1.0)
+    deepspeed.comm.broadcast(tensor, src=0)
+    assert (tensor == 1).all()
+    deepspeed.comm.all_reduce(tensor, op=deepspeed.comm.ReduceOp.SUM)
+    assert (tensor == size).all()
+    model_output = torch.full((512,), rank + 1, dtype=torch.bfloat16)
+    deepspeed.comm.inference_all_reduce(model_output)
+    assert (model_output == wanted).all()
+    for step in range(3):
+        tensor = torch.full((128, 64), rank + 1.0)
+        deepspeed.comm.all_reduce_caching(tensor, op=deepspeed.comm.ReduceOp.SUM, match_id="my_gradient_tensor")
+        assert (tensor == wanted).all()
+    with pytest.raises(ValueError, match="my_gradient_tensor"):
+        deepspeed.comm.all_reduce_caching(torch.ones(3), match_id="my_gradient_tensor")
+    deepspeed.comm.barrier()
+    non_contiguous = torch.full((12, 8), rank + 1.0).t()
+    torch.ops.deepspeed.inference_all_reduce_(non_contiguous)
+    assert (non_contiguous == wanted).all()
+
+    class DistributedInferenceLayer(torch.nn.Module):
+        def __init__(self, hidden_size):
+            super().__init__()
+            self.linear = torch.nn.Linear(hidden_size, hidden_size)
+
+        def forward(self, x):
+            x = self.linear(x)
+            x = torch.ops.deepspeed.inference_all_reduce(x)
+            return torch.relu(x)
+
+    layer = DistributedInferenceLayer(16).to(torch.bfloat16)
+    assert layer(torch.ones(4, 16, dtype=torch.bfloat16)).shape == (4, 16)
+    collectives(deepspeed, rank, size)
+    subgroups(deepspeed, rank)
+    deepspeed.comm.destroy_process_group()
+    unisono.deepspeed.uninstall()
+    assert "ccl" not in dist.Backend.backend_list
+
+
+def collectives(deepspeed, rank, size):
+    comm, mine = deepspeed.comm, torch.full((4,), float(rank))
+    for op, wanted in (("MAX", size - 1), ("MIN", 0), ("AVG", (size - 1) / 2), ("PRODUCT", 0)):
+        x = mine.clone()
+        comm.all_reduce(x, op=getattr(comm.ReduceOp, op))
+        assert (x == wanted).all(), op
+        comm.inference_all_reduce(y := mine.clone(), op=getattr(comm.ReduceOp, op))
+        assert (y == wanted).all(), op
+    work = comm.all_reduce(x := mine.clone(), async_op=True)
+    work.wait()
+    assert (x == sum(range(size))).all()
+    everything = torch.empty(4 * size)
+    comm.all_gather_into_tensor(everything, mine)
+    assert everything.view(size, 4)[:, 0].tolist() == list(range(size))
+    parts = [torch.empty(4) for _ in range(size)]
+    comm.all_gather(parts, mine)
+    assert [p[0].item() for p in parts] == list(range(size))
+    part = torch.empty(4)
+    comm.reduce_scatter_tensor(part, everything, op=comm.ReduceOp.SUM)
+    assert (part == rank * size).all()
+    comm.reduce_scatter(part, parts)
+    assert (part == rank * size).all()
+    swapped = torch.empty(size)
+    comm.all_to_all_single(swapped, torch.full((size,), float(rank)))
+    assert swapped.tolist() == list(range(size))
+    comm.reduce(x := mine.clone(), dst=1)
+    assert rank != 1 or (x == sum(range(size))).all()
+    boxes = [torch.empty(4) for _ in range(size)] if rank == 1 else None
+    comm.gather(mine, boxes, dst=1)
+    assert rank != 1 or [b[0].item() for b in boxes] == list(range(size))
+    if rank == 0:
+        comm.send(mine, 1)
+    elif rank == 1:
+        comm.recv(x, 0)
+        assert (x == 0).all()
+
+
+def subgroups(deepspeed, rank):
+    """The operation stays within the group, inference's too."""
+    low, high = deepspeed.comm.new_group([0, 1]), deepspeed.comm.new_group([2, 3])
+    mine, members = (low, [0, 1]) if rank < 2 else (high, [2, 3])
+    for call in (deepspeed.comm.all_reduce, deepspeed.comm.inference_all_reduce):
+        x = torch.full((4,), float(rank))
+        call(x, group=mine)
+        assert (x == sum(members)).all()
+    x = torch.full((4,), float(rank))
+    deepspeed.comm.broadcast(x, src=members[1], group=mine)
+    assert (x == members[1]).all()
+
+
+def test_documented_calls(run):
+    run(4, documented, env={"LOCAL_SIZE": "4"})
+
+
+# ---- workloads, against gloo
+
+def start(backend):
+    if backend == "unisono":
+        unisono.deepspeed.install()
+    import deepspeed
+    if backend == "gloo":  # and nothing else: DeepSpeed would compile an operator of its own
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend="ccl" if backend == "unisono" else "gloo")
+    assert deepspeed.comm.comm.cdb.name == ("ccl" if backend == "unisono" else "torch")
+    return deepspeed
+
+
+def train(backend, stage):
+    deepspeed = start(backend)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.ReLU(), torch.nn.Linear(64, 8))
+    engine, *_ = deepspeed.initialize(model=model, model_parameters=model.parameters(), config={
+        "train_micro_batch_size_per_gpu": 4, "zero_optimization": {"stage": stage}, "zero_allow_untested_optimizer": True,
+    }, optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
+    losses = []
+    for step in range(3):
+        torch.manual_seed(10 * step + dist.get_rank())
+        loss = (engine(torch.randn(4, 32)) ** 2).mean()
+        engine.backward(loss)
+        engine.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_zero(run, stage):
+    ours, gloo = (run(2, train, backend, stage, limit=140) for backend in ("unisono", "gloo"))
+    assert all(loss > 0 for losses in ours for loss in losses) and ours == gloo
+
+
+class Attention(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.up_proj, self.o_proj = torch.nn.Linear(width, 2 * width), torch.nn.Linear(2 * width, width)
+
+    def forward(self, x):
+        return x + self.o_proj(torch.relu(self.up_proj(x)))
+
+
+class Model(torch.nn.Module):
+    def __init__(self, width=32):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(Attention(width) for _ in range(2))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def infer(backend):
+    deepspeed = start(backend)
+    torch.manual_seed(0)
+    model = Model().eval()
+    torch.manual_seed(1)
+    x = torch.randn(4, 32)
+    with torch.no_grad():
+        whole = model(x)
+        engine = deepspeed.init_inference(model, tensor_parallel={"tp_size": dist.get_world_size()}, dtype=torch.float32,
+                                          injection_policy={Attention: ("o_proj",)})
+        split = engine(x)
+    weights = engine.module.layers[0].o_proj.weight
+    assert weights.shape[1] == 64 // dist.get_world_size()  # it is split
+    torch.testing.assert_close(split, whole)
+    return split.tolist()
+
+
+@pytest.mark.timeout(300)
+def test_tensor_parallel_inference(run):
+    ours, gloo = (run(2, infer, backend, limit=140, env={"LOCAL_SIZE": "2"}) for backend in ("unisono", "gloo"))
+    assert ours[0] == ours[1] and ours == gloo
