@@ -32,7 +32,7 @@ class Operators:
 
 def find_group(size: int, rank: int) -> dist.ProcessGroup:
     """This process's group of that size in which it has that rank: the world, else the first that was made."""
-    groups = [dist.group.WORLD, *c10d._world.pg_group_ranks]
+    groups = [dist.group.WORLD, *(g for g in c10d._world.pg_group_ranks if isinstance(g, dist.ProcessGroup))]
     for group in groups:
         if group.size() == size and group.rank() == rank:
             return group

@@ -103,7 +103,8 @@ def _provide_modules() -> None:
 
 
 def _improve_calls() -> None:
-    """DeepSpeed's inference_all_reduce forgets its group and operation on the way: they are heeded here. And
+    """DeepSpeed's inference_all_reduce forgets its group and operation on the way: they are heeded here. Its count of a
+    group's ranks never ends for the world given by name, as ZeRO's stage 3 does. And
     deepspeed.comm.all_reduce_caching, which its newer versions no longer have, is there."""
     import deepspeed.comm
     from deepspeed.comm.ccl import CCLBackend
@@ -123,6 +124,12 @@ def _improve_calls() -> None:
             return backend.all_reduce(tensor, op, group, async_op)
         return module.all_reduce_caching(tensor, op, match_id, backend.get_all_ranks_from_group(group), async_op)
 
+    ranks_of_subgroup = CCLBackend.get_all_ranks_from_group
+
+    def get_all_ranks_from_group(self, group):
+        return ranks_of_subgroup(self, None if group is dist.group.WORLD else group)
+
+    _set(CCLBackend, "get_all_ranks_from_group", get_all_ranks_from_group)
     for backend in (TorchBackend, CCLBackend):
         _set(backend, "inference_all_reduce", inference_all_reduce)
     if not hasattr(deepspeed.comm, "all_reduce_caching"):
