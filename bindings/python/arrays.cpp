@@ -8,6 +8,8 @@ using Writable = nb::ndarray<>;
 using Readable = nb::ndarray<nb::ro>;
 
 static bool is_contiguous(const Readable &array) {
+  if (array.size() == 0)
+    return true;
   int64_t expected = 1;
   for (size_t i = array.ndim(); i-- > 0;) {
     if (array.shape(i) > 1 && array.stride(i) != expected)

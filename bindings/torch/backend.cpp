@@ -24,8 +24,13 @@ ProcessGroupUnisono::ProcessGroupUnisono(c10::intrusive_ptr<c10d::Store> store, 
   init();
 }
 
-/* Callbacks of what is under way may need the interpreter. */
+/* Callbacks of what is under way may need the interpreter. A forked child has the queue without its threads,
+ * in whatever state they left it: it stays as it is. */
 ProcessGroupUnisono::~ProcessGroupUnisono() {
+  if (process_ != getpid()) {
+    queue_.release();
+    return;
+  }
   std::optional<pybind11::gil_scoped_release> released;
   if (Py_IsInitialized() && PyGILState_Check())
     released.emplace();
@@ -63,16 +68,18 @@ void ProcessGroupUnisono::abort() {
 }
 
 void ProcessGroupUnisono::leave() {
-  if (!queue_.is_idle())
+  if (process_ != getpid())
+    return;
+  if (!queue_->is_idle())
     abort();
   shutdown();
 }
 
 /* What was started is finished first, for the peers' sake. */
 void ProcessGroupUnisono::shutdown() {
-  if (shut_down_.exchange(true))
+  if (process_ != getpid() || shut_down_.exchange(true))
     return;
-  queue_.stop();
+  queue_->stop();
   coalesced_.clear();
   communicator_.reset();
   world_.reset();

@@ -3,6 +3,8 @@
 
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
+#include <unistd.h>
+
 #include <atomic>
 
 #include "communicator.h"
@@ -114,7 +116,8 @@ private:
   c10::intrusive_ptr<Options> options_;
   std::shared_ptr<World> world_;
   std::shared_ptr<Communicator> communicator_;
-  Queue queue_;
+  std::unique_ptr<Queue> queue_ = std::make_unique<Queue>();
+  const pid_t process_ = getpid();
   std::atomic<bool> shut_down_{false};
   std::atomic<uint64_t> sequence_{0};
   uint64_t monitored_barriers_ = 0;
@@ -133,7 +136,7 @@ WorkPtr ProcessGroupUnisono::perform(const Call &call, const vector<Tensor> &inp
     comm->set_timeout(timeout);
     run(*comm);
   };
-  bool here = !call.is_async && !is_coalescing_ && queue_.enter();
+  bool here = !call.is_async && !is_coalescing_ && queue_->enter();
   Queue::Job work;
   try {
     work = c10::make_intrusive<CollectiveWork>(rank_, call.type, call.title, inputs, std::move(outputs));
@@ -141,15 +144,15 @@ WorkPtr ProcessGroupUnisono::perform(const Call &call, const vector<Tensor> &inp
       body();
   } catch (...) {
     if (here)
-      queue_.leave();
+      queue_->leave();
     throw;
   }
   if (here) {
-    queue_.leave();
+    queue_->leave();
     work->complete(nullptr);
     return work;
   }
-  queue_.push(work, std::move(body));
+  queue_->push(work, std::move(body));
   if (!call.is_async && !is_coalescing_)
     work->wait();
   return noted(work);

@@ -107,7 +107,7 @@ bool Queue::enter() {
 void Queue::leave() {
   std::lock_guard<std::mutex> lock(mutex_);
   busy_ = false;
-  if (!servers_.empty())
+  if (serving_)
     changed_.notify_all();
 }
 
@@ -115,6 +115,7 @@ void Queue::push(const Job &job, std::function<void()> run) {
   job->run_ = std::move(run);
   job->queue_ = this;
   std::lock_guard<std::mutex> lock(mutex_);
+  TORCH_CHECK(!stop_, "unisono: this process group was shut down");
   jobs_.push_back(job);
   provide_server();
   changed_.notify_all();
@@ -122,8 +123,10 @@ void Queue::push(const Job &job, std::function<void()> run) {
 
 /* With the lock. */
 void Queue::provide_server() {
-  if (!jobs_.empty() && servers_.size() == calling_back_)
-    servers_.emplace_back([this] { serve(); });
+  if (jobs_.empty() || serving_ > calling_back_)
+    return;
+  servers_.emplace_back([this] { serve(); });
+  serving_++;
 }
 
 /* With the lock, which is not held while the job runs. Others may enter before the job's future calls back: a
@@ -157,9 +160,10 @@ void Queue::serve() {
   for (;;) {
     changed_.wait(lock, [this] { return !busy_ && (stop_ || !jobs_.empty()); });
     if (jobs_.empty())
-      return;
+      break;
     run_front(lock, true);
   }
+  serving_--;
 }
 
 void Queue::attend(CollectiveWork &job) {
@@ -181,17 +185,19 @@ bool Queue::is_idle() {
 }
 
 void Queue::stop() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
-  }
+  std::unique_lock<std::mutex> lock(mutex_);
+  stop_ = true;
   changed_.notify_all();
-  for (std::thread &server : servers_)
-    if (process_ != getpid() || server.get_id() == std::this_thread::get_id())
-      server.detach(); /* a forked child's parent has it; or a callback's last reference ends here */
+  while (!servers_.empty()) { /* they may still start others for the rest */
+    std::thread server = std::move(servers_.back());
+    servers_.pop_back();
+    lock.unlock();
+    if (server.get_id() == std::this_thread::get_id())
+      server.detach(); /* a callback's last reference to the group ends here */
     else
       server.join();
-  servers_.clear();
+    lock.lock();
+  }
 }
 
 /* ---- sends and receives */

@@ -3,8 +3,6 @@
 
 #include <torch/csrc/distributed/c10d/Work.hpp>
 
-#include <unistd.h>
-
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -86,8 +84,8 @@ private:
   std::deque<Job> jobs_;
   bool busy_ = false, stop_ = false;
   std::vector<std::thread> servers_;
-  size_t calling_back_ = 0; /* servers that are in a future's callback, which may wait for what comes */
-  const pid_t process_ = getpid();
+  size_t serving_ = 0;      /* servers that run */
+  size_t calling_back_ = 0; /* of these in a future's callback, which may wait for what comes */
 };
 
 /* A send or a receive, which the library moves on by itself. */

@@ -90,7 +90,7 @@ def types():
         assert comm.all_gather(b"ab").tobytes() == b"ab" * n
         counts = [2] * n
         assert comm.all_gatherv(np.array([1j, 2]), counts).tolist() == [1j, 2] * n
-        assert comm.all_reduce(np.float32(3).reshape(())).tolist() == 3 * n
+        assert comm.all_reduce(np.array(3, np.float32)).tolist() == 3 * n
         assert comm.all_reduce(np.empty((0, 4))).shape == (0, 4)
 
 

@@ -1,6 +1,7 @@
 """Tensors in shared memory."""
 
 import os
+import sys
 import threading
 
 import pytest
@@ -125,6 +126,11 @@ def forks():
                 os._exit(0 if "forked" in str(error) else 3)
             os._exit(4)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        dist.all_reduce(tensor, async_op=True).wait()  # a thread that a child does not have
+        child = os.fork()
+        if child == 0:
+            sys.exit(5)  # and not os._exit: the group is taken down
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (1, 5)
 
 
 def test_a_forked_child_cannot_reach_its_parents_tensors(run):
