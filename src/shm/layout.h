@@ -42,7 +42,7 @@ _Static_assert(sizeof(struct uni_arrival) == UNI_LINE, "an arrival is one line")
 
 struct uni_slot {
   _Alignas(UNI_LINE) struct uni_arrival arrival;
-  _Alignas(UNI_LINE) unsigned char payload[UNI_INLINE_MAX];
+  _Alignas(UNI_LINE) unsigned char payload[UNI_INLINE_MAX + UNI_LINE]; /* the last line is only ever read */
 };
 
 /* What one rank publishes. */
