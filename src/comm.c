@@ -86,11 +86,6 @@ uint64_t *uni_comm_counts(const unisono_comm *comm, int rank, int which) {
          ((size_t)rank * 4 + (size_t)which) * n;
 }
 
-char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which) {
-  size_t stage = ((size_t)rank * comm->layout.lanes + lane) * 2 + (size_t)which;
-  return comm->segment->base + comm->layout.stages + stage * comm->layout.stage_ring;
-}
-
 /* ---- public */
 
 unisono_status unisono_comm_destroy(unisono_comm *comm) {
