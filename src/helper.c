@@ -83,12 +83,12 @@ static void sleep_on_words(const struct sleep *s) {
 
 /* ---- the thread */
 
-/* Moves on all that needs help; true: something still does. */
-static bool move_all(void) {
+/* Moves on all that needs help, with `move`; true: something still does. */
+static bool move_all(bool (*move)(unisono_comm *)) {
   bool pending = false;
   for (unisono_comm *c = helped; c; c = c->queue->next_helped)
     if (needs_help(c)) {
-      uni_queue_move(c);
+      move(c);
       pending |= needs_help(c);
     }
   return pending;
@@ -101,7 +101,7 @@ static void announce_and_sleep(uint32_t seen) {
   s.words[0] = (struct waiter){.value = seen, .address = (uintptr_t)&wakes, .flags = FUTEX_32};
   announce_all(&s);
   uni_announce_fence(s.full_fence || s.n == 0);
-  move_all();
+  move_all(uni_queue_move_in_turn);
   pthread_mutex_unlock(&lock);
   sleep_on_words(&s);
   pthread_mutex_lock(&lock);
@@ -117,7 +117,7 @@ static void *help(void *my_life) {
   while (atomic_load_explicit(&life, memory_order_relaxed) == (uintptr_t)my_life) {
     uint32_t seen =
         atomic_load_explicit(&wakes, memory_order_acquire); /* what was started before is seen below */
-    bool pending = move_all();
+    bool pending = move_all(uni_queue_move);
     int64_t now = uni_now();
     if (pending && now < busy_until) {
       pthread_mutex_unlock(&lock);

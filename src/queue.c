@@ -154,9 +154,7 @@ bool uni_queue_move(unisono_comm *comm) {
   return moved;
 }
 
-/* The look before a sleep has to happen: another thread may have looked just before there was something to
- * see. */
-static bool move_in_turn(unisono_comm *comm) {
+bool uni_queue_move_in_turn(unisono_comm *comm) {
   pthread_mutex_lock(&comm->queue->moving);
   bool moved = move(comm);
   pthread_mutex_unlock(&comm->queue->moving);
@@ -184,7 +182,7 @@ void uni_queue_attend(unisono_comm *comm, unisono_request *request) {
   struct uni_wait wait = uni_wait_begin(comm, NULL, NULL);
   atomic_fetch_add_explicit(&q->attended, 1, memory_order_relaxed);
   for (;;) {
-    if (wait.announced ? move_in_turn(comm) : uni_queue_move(comm))
+    if (wait.announced ? uni_queue_move_in_turn(comm) : uni_queue_move(comm))
       uni_wait_restart(&wait);
     if (atomic_load_explicit(&request->done, memory_order_acquire)) /* as finish() says */
       break;

@@ -45,4 +45,8 @@ void uni_queue_attend(unisono_comm *comm, unisono_request *request);
  * it. True: something moved. */
 bool uni_queue_move(unisono_comm *comm);
 
+/* The same, after another thread that is at it. For the look before a sleep, which has to happen: the other
+ * thread may have looked just before there was something to see. */
+bool uni_queue_move_in_turn(unisono_comm *comm);
+
 #endif

@@ -1,0 +1,187 @@
+/* Stages: chunks through the rings of both kinds, one step staged before it is read, steps counted.
+ *
+ * Stands for: arrive_with_buffers, publish_counts, stage_first_chunk (src/collectives/arrive.c); all_did,
+ * check_pairs, do_step, publish_step, uni_run_advance, settle (run.c); view_peers and the steps of
+ * uni_make_plan (plan.c); uni_stage_begin, uni_stage_advance, uni_stage_place (src/algorithms/stage.c).
+ *
+ * Reduced: one lane. All buffers are private, so nobody waits for all at the end (plan.together is false). A
+ * ring has two turns, where the library's have four or more: two are what the design needs. Rooms are of one
+ * size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has
+ * one or two chunks and is a reduction (with results gathered), a copy, or a v-collective (with counts), alike
+ * on all ranks. Values name the operation and the chunk.
+ *
+ *   mutation 1: a finished step is shown without release: it overtakes what was staged in it
+ *   mutation 2: a finished step is shown without release: it overtakes the reads in it
+ *   mutation 3: the peers' finished steps are loaded without acquire
+ *   mutation 4: a step does not wait for the one before
+ *   mutation 5: a ring has one turn
+ *   mutation 6: an operation's first chunk takes the ring's first turn again
+ *   mutation 7: v-collectives do not lag a step: counts may be written again while they are read
+ *   mutation 8: the stamp is stored without release: it overtakes the first chunk
+ */
+#ifndef RANKS
+#define RANKS 2
+#endif
+#ifndef OPERATIONS
+#define OPERATIONS 3
+#endif
+
+#if MUTATION == 5
+#define TURNS 1
+#else
+#define TURNS 2
+#endif
+
+#define PROCESSORS RANKS
+#define EACH (4 + 2 * TURNS) /* locations of a rank */
+#define LOCATIONS (RANKS * EACH)
+#define STAMP(rank) ((rank)*EACH + operation % 2)
+#define DONE(rank) ((rank)*EACH + 2)
+#define COUNTS(rank) ((rank)*EACH + 3)
+#define IN(rank, chunk) ((rank)*EACH + 4 + (turn + (chunk)) % TURNS)
+#define OUT(rank, chunk) ((rank)*EACH + 4 + TURNS + (turn + (chunk)) % TURNS)
+#define NAME(chunk) (operation * 4 + (chunk))
+
+#include "memory.pml"
+
+mtype = { REDUCE, COPY, V };
+mtype kind[OPERATIONS + 1];
+byte chunks[OPERATIONS + 1];
+byte chosen;
+
+#define LAG (kind[operation] == V && MUTATION != 7 -> 1 : 0)
+#define GATHERS (kind[operation] == REDUCE -> 1 : 0)
+#define PEERS(body)                                   \
+  peer = 0;                                           \
+  do                                                  \
+  :: peer < RANKS && peer != me -> body; peer++       \
+  :: peer < RANKS && peer == me -> peer++             \
+  :: else -> break                                    \
+  od;                                                 \
+  peer = 0
+
+inline meet_peer() {
+  atomic { LATEST(me, STAMP(peer)) == operation; acquire(me) }
+}
+
+inline view_peer() {
+  read(me, COUNTS(peer), operation)
+}
+
+/* all_did */
+inline await_peer(number) {
+#if MUTATION == 3
+  atomic { LATEST(me, DONE(peer)) >= (number); see(me, DONE(peer)) }
+#elif MUTATION == 4
+  skip
+#else
+  atomic { LATEST(me, DONE(peer)) >= (number); acquire(me) }
+#endif
+}
+
+inline arrive() {
+  if
+  :: kind[operation] == V -> store(me, COUNTS(me), operation)
+  :: else
+  fi;
+  store(me, IN(me, 0), NAME(0));
+#if MUTATION == 8
+  store(me, STAMP(me), operation)
+#else
+  store_release(me, STAMP(me), operation)
+#endif
+}
+
+/* at - LAG is the step of do_step */
+inline do_step() {
+  if
+  :: at > LAG && at - LAG < chunks[operation] -> store(me, IN(me, at - LAG), NAME(at - LAG))
+  :: else
+  fi;
+  if
+  :: at > LAG && at - LAG <= chunks[operation] ->
+     PEERS(read(me, IN(peer, at - LAG - 1), NAME(at - LAG - 1)));
+     if
+     :: kind[operation] == REDUCE -> store(me, OUT(me, at - LAG - 1), NAME(at - LAG - 1))
+     :: else
+     fi
+  :: else
+  fi;
+  if
+  :: GATHERS && at >= LAG + 2 -> PEERS(read(me, OUT(peer, at - LAG - 2), NAME(at - LAG - 2)))
+  :: else
+  fi
+}
+
+inline publish_step() {
+#if MUTATION == 1
+  store_after_loads(me, DONE(me), steps + at)
+#elif MUTATION == 2
+  store_after_stores(me, DONE(me), steps + at)
+#else
+  store_release(me, DONE(me), steps + at)
+#endif
+}
+
+proctype rank(byte me) {
+  byte operation, peer, at, steps, turn;
+  chosen == OPERATIONS;
+  do
+  :: operation < OPERATIONS ->
+     operation++;
+     arrive();
+     PEERS(meet_peer());
+     if
+     :: kind[operation] == V -> PEERS(view_peer()) /* sent_bytes */
+     :: else
+     fi;
+     at = 1;
+     do
+     :: at <= LAG + chunks[operation] + GATHERS ->
+        if
+        :: at > 1 -> PEERS(await_peer(steps + at - 1))
+        :: else
+        fi;
+        if
+        :: kind[operation] == V && at == 1 -> PEERS(view_peer()) /* check_pairs */
+        :: else
+        fi;
+        do_step();
+        publish_step();
+        at++
+     :: else -> break
+     od;
+     atomic { /* settle */
+       steps = steps + at - 1;
+#if MUTATION != 6
+       turn = (turn + chunks[operation]) % TURNS;
+#endif
+       at = 0
+     }
+  :: else -> break
+  od
+}
+
+init {
+  byte which;
+  do
+  :: chosen < OPERATIONS -> atomic {
+       if
+       :: kind[chosen + 1] = REDUCE
+       :: kind[chosen + 1] = COPY
+       :: kind[chosen + 1] = V
+       fi;
+       select(which : 1 .. 2);
+       chunks[chosen + 1] = which;
+       chosen++;
+       which = 0
+     }
+  :: else -> break
+  od;
+  atomic {
+    do
+    :: which < RANKS -> run rank(which); which++
+    :: else -> break
+    od
+  }
+}
