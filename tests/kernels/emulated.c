@@ -76,7 +76,7 @@ EMULATED void emulated_stream_si512(void *to, __m512i v) {
 bool install_emulated_avx512(struct uni_kernels *table) {
   if (uni_lacks_avx2())
     return false;
-  install_all(table);
+  INSTALL_ALL();
   table->stream = stream;
   return true;
 }
