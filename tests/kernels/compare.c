@@ -221,6 +221,11 @@ static void set_odd_environment(void) {
 #if defined(__x86_64__)
   _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
   _mm_setcsr(_mm_getcsr() | 0x40); /* subnormal inputs count as zero */
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ __volatile__("mrs %0, fpcr" : "=r"(control));
+  __asm__ __volatile__(
+      "msr fpcr, %0" ::"r"(control | 3u << 24)); /* subnormals are zero, a NaN loses its payload */
 #endif
 }
 
@@ -267,7 +272,7 @@ static int check_stream(const struct uni_kernels *table) {
 }
 
 int compare_with_plain_c(const struct uni_kernels *table) {
-  int failures = check_odd_environment(table);
+  int failures = table->fold[UNISONO_FLOAT32][UNISONO_SUM] ? check_odd_environment(table) : 0;
   make_rooms();
   if (table->stream)
     failures += check_stream(table);
