@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import weakref
 
+import torch
 import torch.distributed as dist
 
 from . import _backend
@@ -17,7 +18,15 @@ _default: ProcessGroupUnisono | None = None  # the default group's, whose world 
 
 def current_default() -> ProcessGroupUnisono | None:
     """The backend of the default process group, if it is unisono."""
-    return None if _default is None or _default.is_shut_down else _default
+    if _default is not None and not _default.is_shut_down:
+        return _default
+    if not dist.is_initialized():
+        return None
+    try:  # shrink_group has put another one in its place
+        backend = dist.group.WORLD._get_backend(torch.device("cpu"))
+    except RuntimeError:
+        return None
+    return backend if isinstance(backend, ProcessGroupUnisono) else None
 
 
 def default_group() -> ProcessGroupUnisono:
