@@ -375,6 +375,6 @@ def large():
         assert x[-1] == 41
 
 
-@pytest.mark.skipif("TEST_LONG" not in os.environ, reason="takes 5 GB; set TEST_LONG=1")
+@pytest.mark.long  # takes 5 GB
 def test_more_than_2_to_the_31_elements(run):
     run(2, large)
