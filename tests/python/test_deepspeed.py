@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 
 import unisono.deepspeed
+from torch._inductor.utils import run_and_get_code
 from torch_ranks import group, llama, same
 
 
@@ -36,7 +37,9 @@ def operators():
             return y + 1
         x = torch.full((16,), rank + 1.0)
         with torch.no_grad():
-            assert same(torch.compile(step, fullgraph=True)(x), step(x))
+            result, code = run_and_get_code(torch.compile(step, fullgraph=True), x)
+            assert same(result, step(x))
+            assert "\n".join(code).count("torch.ops.deepspeed.inference_all_reduce.default(") == 3
     unisono.deepspeed.uninstall()
     assert torch._C._get_operation_overload("deepspeed::inference_all_reduce", "") is None
     unisono.deepspeed.install()

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed import distributed_c10d as c10d
+
+from ..torch.group import find_group
 
 Ranks = list[int]
 
@@ -64,11 +65,10 @@ class CCLModule:
 
     def initialize_sub_comm(self, size: int, rank: int, kvs: torch.Tensor, ranks: Ranks) -> None:
         """Called by the ranks of a process group that torch.distributed has."""
-        for group, members in c10d._world.pg_group_ranks.items():
-            if sorted(members, key=members.get) == list(ranks):
-                self._groups[tuple(ranks)] = group
-                return
-        raise ValueError(f"unisono: torch.distributed has no process group of the ranks {ranks}; use new_group first")
+        group = find_group(ranks)
+        if group is None:
+            raise ValueError(f"unisono: torch.distributed has no process group of the ranks {ranks}; use new_group first")
+        self._groups[tuple(ranks)] = group
 
     def get_rank(self, group: int = 0) -> int:
         return dist.get_rank()

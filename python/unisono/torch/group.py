@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
@@ -35,6 +36,16 @@ def default_group() -> ProcessGroupUnisono:
     if group is None:
         raise RuntimeError('unisono: call torch.distributed.init_process_group("unisono") first')
     return group
+
+
+def groups_of_this_rank() -> list[dist.ProcessGroup]:
+    """All process groups that this process is a member of; the default one first."""
+    return [dist.group.WORLD, *(g for g in dist.distributed_c10d._world.pg_group_ranks if isinstance(g, dist.ProcessGroup))]
+
+
+def find_group(ranks: Sequence[int]) -> dist.ProcessGroup | None:
+    """The process group of these global ranks, in this order."""
+    return next((g for g in groups_of_this_rank() if dist.get_process_group_ranks(g) == list(ranks)), None)
 
 
 def create(options: dist.distributed_c10d._DistributedBackendOptions, _: object) -> ProcessGroupUnisono:
