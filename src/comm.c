@@ -118,7 +118,12 @@ unisono_status unisono_comm_set_timeout(unisono_comm *comm, int timeout_ms) {
         UNISONO_ERROR_INVALID,
         "unisono_comm_set_timeout, rank %d: timeout_ms is %d; use -1 (none), 0 (the default) or more",
         comm->rank, timeout_ms);
-  return status ? status : uni_env_timeout(timeout_ms, &comm->timeout_ms);
+  int resolved_ms = 0;
+  if (!status)
+    status = uni_env_timeout(timeout_ms, &resolved_ms);
+  if (!status) /* relaxed: other threads may start transfers meanwhile, with the one limit or the other */
+    atomic_store_explicit(&comm->timeout_ms, resolved_ms, memory_order_relaxed);
+  return status;
 }
 
 int unisono_comm_rank(const unisono_comm *comm) {

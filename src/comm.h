@@ -29,7 +29,7 @@ struct unisono_comm {
   int *world_ranks; /* of the members */
   uint64_t id;
   unsigned fork_generation;
-  int timeout_ms;
+  _Atomic int timeout_ms; /* of the operations to come */
   unisono_parallel_for parallel_for;
   void *pool;
 
