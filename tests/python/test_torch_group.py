@@ -189,6 +189,27 @@ def test_a_backend_for_each_device(run):
     run(2, per_device)
 
 
+def beside_nccl():
+    """This PyTorch may have no NCCL: what stands in for it is never used, as NCCL is not without a GPU."""
+    class StandIn(dist.ProcessGroupGloo):
+        class Options:
+            pass
+
+        def __init__(self, store, rank, size, options):
+            super().__init__(store, rank, size, timedelta(seconds=60))
+
+    c10d._NCCL_AVAILABLE, c10d.ProcessGroupNCCL = True, StandIn
+    with group("cpu:unisono,cuda:nccl") as (_, size):
+        dist.all_reduce(x := torch.ones(1))
+        backend = dist.group.WORLD._get_backend(torch.device("cpu"))
+        assert x.item() == size and isinstance(backend, unisono.torch.ProcessGroupUnisono)
+        assert isinstance(dist.group.WORLD._get_backend(torch.device("cuda")), dist.ProcessGroupGloo)
+
+
+def test_beside_nccl(run):
+    run(2, beside_nccl)
+
+
 def not_destroyed():
     dist.init_process_group("unisono", timeout=timedelta(seconds=60))
     works = [dist.all_reduce(torch.ones(3), async_op=True) for _ in range(3)]
