@@ -8,6 +8,8 @@
  * operation is one where all wait for all, or a broadcast with any root, alike on all ranks. Values are the
  * operation's number: a line read in operation n must say n.
  *
+ *   variant: -DRANKS=3 -DOPERATIONS=2
+ *
  *   mutation 1: the stamp is stored without release: it overtakes its line
  *   mutation 2: the stamp is stored without release: it overtakes the reads of the operation before
  *   mutation 3: the stamp is loaded without acquire
@@ -30,8 +32,9 @@
 
 #define PROCESSORS RANKS
 #define LOCATIONS (RANKS * SLOTS * 2)
-#define LINE(rank, sequence) (((rank)*SLOTS + (sequence) % SLOTS) * 2)
-#define STAMP(rank, sequence) (LINE(rank, sequence) + 1)
+#define LINE(rank, sequence) ((rank)*SLOTS + (sequence) % SLOTS)
+#define STAMP(rank, sequence) (RANKS * SLOTS + LINE(rank, sequence))
+#define LOADS(p, x) ((x) < RANKS * SLOTS && (x) / SLOTS != (p))
 
 #include "memory.pml"
 

@@ -10,7 +10,8 @@
  * All processors see stores in one order once these have left their buffers (multi-copy atomicity, as both
  * architectures have it). Read-modify-writes act on memory at once.
  *
- * A model defines PROCESSORS and LOCATIONS (at most 24), includes this file and uses:
+ * A model defines PROCESSORS, LOCATIONS (at most 24) and LOADS(p, x): whether the processor ever loads the
+ * location without acquire (which saves states, and is checked). It includes this file and uses:
  *
  *   store(p, x, v)           a plain or relaxed store
  *   store_release(p, x, v)
@@ -66,7 +67,7 @@ inline check_readers(p, x) {
 inline perform(p, x) {
   check_readers(p, x);
   memory[x] = processor[p].stored[x];
-  processor[p].early[x] = memory[x];
+  see(p, x);
   processor[p].stored[x] = 0;
   processor[p].behind[x] = 0;
   processor[p].buffered = processor[p].buffered & ~BIT(x);
@@ -100,14 +101,14 @@ inline complete(p) {
 inline acquire(p) {
   place = 0;
   do
-  :: place < LOCATIONS -> processor[p].early[place] = memory[place]; place++
+  :: place < LOCATIONS -> see(p, place); place++
   :: else -> break
   od;
   place = 0
 }
 
 inline see(p, x) {
-  processor[p].early[x] = memory[x]
+  processor[p].early[x] = (LOADS(p, x) -> memory[x] : 0)
 }
 
 inline put(p, x, v, waits_for) {
@@ -149,6 +150,7 @@ inline store_release(p, x, v) {
 
 inline load(p, x, into) {
   atomic {
+    assert(LOADS(p, x));
     if
     :: IS_BUFFERED(p, x) -> into = processor[p].stored[x]
     :: else ->
@@ -162,6 +164,7 @@ inline load(p, x, into) {
 
 inline read(p, x, want) {
   atomic {
+    assert(LOADS(p, x));
     assert(!IS_BUFFERED(p, x) -> memory[x] == (want) && processor[p].early[x] == (want)
                               : processor[p].stored[x] == (want));
     processor[p].reading = processor[p].reading | BIT(x)

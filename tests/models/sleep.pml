@@ -12,14 +12,16 @@
  * reading a counter is reading the other's part. A futex compares and falls asleep in one step behind a full
  * fence, as the kernel does.
  *
+ *   variant: -DFENCES
+ *
  *   mutation 1: the sleeper goes without membarrier
  *   mutation 2: the compiler moves the look for sleepers before the publishing (no atomic_signal_fence)
  *   mutation 3: the sleeper does not look again once announced
  *   mutation 4: the sleeper reads its bell before the sleep, not before it announces itself
  *   mutation 5: a ring does not change the bell
  *   mutation 6: the announcement is made by the fence only, after the look
- *   mutation 7 (FENCES): the publisher does not fence
- *   mutation 8 (FENCES): the sleeper does not fence
+ *   mutation 7 (-DFENCES): the publisher does not fence
+ *   mutation 8 (-DFENCES): the sleeper does not fence
  */
 #ifndef ROUNDS
 #define ROUNDS 3
@@ -31,6 +33,7 @@
 #define ALL_SLEEPERS(rank) (2 + (rank)) /* header->sleepers: the rank's part of it */
 #define SLEEPERS(rank) (4 + (rank))     /* places[rank].sleepers */
 #define BELL(rank) (6 + (rank))
+#define LOADS(p, x) ((x) == ALL_SLEEPERS(1 - (p)) || (x) == SLEEPERS(1 - (p)))
 
 #include "memory.pml"
 

@@ -40,6 +40,7 @@
 #define COUNTS(rank) ((rank)*EACH + 3)
 #define IN(rank, chunk) ((rank)*EACH + 4 + (turn + (chunk)) % TURNS)
 #define OUT(rank, chunk) ((rank)*EACH + 4 + TURNS + (turn + (chunk)) % TURNS)
+#define LOADS(p, x) ((x) % EACH >= 3 && (x) / EACH != (p)) /* all but the stamps and steps */
 #define NAME(chunk) (operation * 4 + (chunk))
 
 #include "memory.pml"
