@@ -21,9 +21,6 @@ void uni_stage_advance(unisono_comm *comm);
 char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk);
 
 void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
-/* What a rank sends itself, at once: in the time that the others need to arrive. */
-void uni_copy_own(unisono_comm *comm);
-
 void uni_copy_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_fold_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_gather_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);

@@ -209,8 +209,6 @@ static bool meet_last(unisono_comm *comm) {
 static void enter(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   uni_arrive(comm);
-  if (!run->is_inline)
-    uni_copy_own(comm);
   run->phase = UNI_PHASE_ARRIVE;
   run->unmet = run->is_inline && uni_inline_is_one_sided(comm, &run->call);
 }

@@ -68,7 +68,6 @@ struct uni_run {
   enum uni_phase phase;
   int cursor; /* ranks below it have arrived */
   bool is_inline;
-  bool own_copied;  /* what this rank sends itself is there */
   size_t inline_at; /* where in the stages the payloads are */
   struct uni_ref send_ref, recv_ref;
   void *exposed; /* pages of the receive buffer that peers may write */
