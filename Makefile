@@ -3,7 +3,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: build run test test-long lint format asan tsan python bench bench-quick install clean help
+.PHONY: build run test test-long lint format asan tsan processors python bench bench-quick install clean help
 
 build:
 	@scripts/setup build
@@ -24,7 +24,7 @@ test:
 	@scripts/setup build test
 	@scripts/test
 
-test-long lint asan tsan python:
+test-long lint asan tsan processors python:
 	@scripts/setup build test
 	@scripts/test $(@:test-long=long)
 
@@ -35,15 +35,16 @@ install: build
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
-	rm -rf $(BUILD) build-gcc build-clang build-asan build-tsan build-long build-python build-bench
+	rm -rf $(BUILD) build-gcc build-clang build-riscv64 build-aarch64 build-asan build-tsan build-long build-python build-bench
 
 help:
 	@echo 'make            build the library, the command, the examples and the tests in $(BUILD)/'
 	@echo 'make run        train the digits classifier with every algorithm, then print the bench table'
-	@echo 'make test       all tests: gcc, clang, sanitizers, lint, Python (about 20 minutes on 2 processors)'
+	@echo 'make test       all tests: gcc, clang, other processors, sanitizers, lint, Python (about 20 minutes on 2 processors)'
 	@echo 'make test-long  the tests that take minutes or gigabytes each'
 	@echo 'make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
+	@echo 'make processors  the kernels and whole runs for RISC-V, Arm and older x86, under QEMU'
 	@echo 'make python     the Python package and its tests'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
 	@echo 'make format     put every C file into the format of .clang-format'

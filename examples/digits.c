@@ -262,7 +262,7 @@ static float train(int epochs, float *gradients, unisono_comm *comm, uint64_t *c
       *checksum = add_to_checksum(*checksum, bits_of(loss));
       sum += loss;
     }
-    mean = sum / TRAINING;
+    mean = sum / (float)TRAINING;
     if (unisono_comm_rank(comm) == 0)
       show_progress(epoch + 1, epochs, mean);
   }
@@ -352,7 +352,7 @@ int main(int argc, char **argv) {
            unisono_comm_size(comm), options.memory);
     printf("final loss %.9g (bits 0x%08" PRIx32 ")\n", (double)loss, bits_of(loss));
     printf("checksum of all losses 0x%016" PRIx64 "\n", checksum);
-    printf("test accuracy %.2f%% (%" PRIu64 " of %d)\n", 100 * (double)right / TEST, right, TEST);
+    printf("test accuracy %.2f%% (%" PRIu64 " of %d)\n", 100 * (double)right / (double)TEST, right, TEST);
   }
   if (shared)
     check(unisono_mem_free(comm, gradients));

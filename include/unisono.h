@@ -7,7 +7,8 @@
  *   - a count is in elements of the data type, a byte size is called `bytes`;
  *   - buffers belong to the caller, and the library uses them only until the call returns
  *     (for the _async form: until unisono_wait or a successful unisono_test has returned);
- *   - a communicator serves one thread at a time, unisono_comm_abort excepted.
+ *   - a communicator serves one thread at a time; beside it any number of threads may send and receive,
+ *     each with requests of its own, and any thread may call unisono_comm_abort.
  */
 #ifndef UNISONO_H
 #define UNISONO_H

@@ -86,11 +86,6 @@ uint64_t *uni_comm_counts(const unisono_comm *comm, int rank, int which) {
          ((size_t)rank * 4 + (size_t)which) * n;
 }
 
-char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which) {
-  size_t stage = ((size_t)rank * comm->layout.lanes + lane) * 2 + (size_t)which;
-  return comm->segment->base + comm->layout.stages + stage * comm->layout.stage_ring;
-}
-
 /* ---- public */
 
 unisono_status unisono_comm_destroy(unisono_comm *comm) {
@@ -123,7 +118,12 @@ unisono_status unisono_comm_set_timeout(unisono_comm *comm, int timeout_ms) {
         UNISONO_ERROR_INVALID,
         "unisono_comm_set_timeout, rank %d: timeout_ms is %d; use -1 (none), 0 (the default) or more",
         comm->rank, timeout_ms);
-  return status ? status : uni_env_timeout(timeout_ms, &comm->timeout_ms);
+  int resolved_ms = 0;
+  if (!status)
+    status = uni_env_timeout(timeout_ms, &resolved_ms);
+  if (!status) /* relaxed: other threads may start transfers meanwhile, with the one limit or the other */
+    atomic_store_explicit(&comm->timeout_ms, resolved_ms, memory_order_relaxed);
+  return status;
 }
 
 int unisono_comm_rank(const unisono_comm *comm) {

@@ -29,7 +29,7 @@ struct unisono_comm {
   int *world_ranks; /* of the members */
   uint64_t id;
   unsigned fork_generation;
-  int timeout_ms;
+  _Atomic int timeout_ms; /* of the operations to come */
   unisono_parallel_for parallel_for;
   void *pool;
 
@@ -110,6 +110,9 @@ uint64_t *uni_comm_counts(const unisono_comm *comm, int rank, int which);
 
 /* A lane's stage: private data on its way (UNI_STAGE_IN) or results (UNI_STAGE_OUT). */
 enum { UNI_STAGE_IN, UNI_STAGE_OUT };
-char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which);
+static inline char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which) {
+  size_t stage = ((size_t)rank * comm->layout.lanes + lane) * 2 + (size_t)which;
+  return comm->segment->base + comm->layout.stages + stage * comm->layout.stage_ring;
+}
 
 #endif

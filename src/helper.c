@@ -175,25 +175,28 @@ static unisono_status start_thread(void) {
   return UNISONO_OK;
 }
 
+static bool is_helped(const unisono_comm *comm) {
+  /* relaxed: only that it is in the list, which the lock guards */
+  return atomic_load_explicit(&comm->queue->helped, memory_order_relaxed);
+}
+
 unisono_status uni_helper_help(unisono_comm *comm) {
-  if (comm->queue->helped)
+  if (is_helped(comm))
     return UNISONO_OK;
   pthread_once(&fork_handlers, install_fork_handlers);
   pthread_mutex_lock(&lock);
   unisono_status status = start_thread();
-  if (status) {
-    pthread_mutex_unlock(&lock);
-    return status;
+  if (!status && !is_helped(comm)) { /* nor has another thread added it meanwhile */
+    comm->queue->next_helped = helped;
+    helped = comm;
+    atomic_store_explicit(&comm->queue->helped, true, memory_order_relaxed);
   }
-  comm->queue->next_helped = helped;
-  comm->queue->helped = true;
-  helped = comm;
   pthread_mutex_unlock(&lock);
-  return UNISONO_OK;
+  return status;
 }
 
 void uni_helper_forget(unisono_comm *comm) {
-  if (!comm->queue->helped)
+  if (!is_helped(comm))
     return;
   pthread_mutex_lock(&lock);
   for (unisono_comm **c = &helped; *c; c = &(*c)->queue->next_helped)
@@ -201,7 +204,7 @@ void uni_helper_forget(unisono_comm *comm) {
       *c = comm->queue->next_helped;
       break;
     }
-  comm->queue->helped = false;
+  atomic_store_explicit(&comm->queue->helped, false, memory_order_relaxed);
   bool last = helped == NULL;
   if (last) {
     atomic_fetch_add_explicit(&life, 1, memory_order_relaxed);

@@ -33,7 +33,7 @@ struct uni_queue {
   _Atomic unsigned attended; /* threads that wait and so move things on: the helper keeps out of their way */
   struct uni_wait wait;      /* of the collective under way */
   unisono_comm *next_helped; /* the helper's list */
-  bool helped;
+  _Atomic bool helped;       /* in that list; written with the helper's lock */
 };
 
 void uni_queue_append(struct uni_queue *q, unisono_request *request);

@@ -38,17 +38,24 @@ ProcessGroupUnisono::~ProcessGroupUnisono() {
 }
 
 std::shared_ptr<Communicator> ProcessGroupUnisono::communicator() const {
-  TORCH_CHECK(!shut_down_, "unisono: this process group was shut down");
+  std::lock_guard<std::mutex> lock(life_mutex_);
+  TORCH_CHECK(communicator_, "unisono: this process group was shut down");
   return communicator_;
+}
+
+std::shared_ptr<World> ProcessGroupUnisono::world() const {
+  std::lock_guard<std::mutex> lock(life_mutex_);
+  TORCH_CHECK(world_, "unisono: this process group was shut down");
+  return world_;
 }
 
 void ProcessGroupUnisono::setTimeout(milliseconds timeout) {
   options_->timeout = timeout;
 }
 
-c10::intrusive_ptr<c10d::Backend> ProcessGroupUnisono::split(const c10::intrusive_ptr<c10d::Store> &store,
-                                                             const vector<int> &ranks,
-                                                             const c10::intrusive_ptr<Options> &options) {
+c10::intrusive_ptr<c10d::Backend> ProcessGroupUnisono::part(const c10::intrusive_ptr<c10d::Store> &store,
+                                                            const vector<int> &ranks,
+                                                            const c10::intrusive_ptr<Options> &options) {
   auto me = std::find(ranks.begin(), ranks.end(), rank_);
   if (me == ranks.end())
     return nullptr;
@@ -61,10 +68,33 @@ c10::intrusive_ptr<c10d::Backend> ProcessGroupUnisono::split(const c10::intrusiv
       c10::intrusive_ptr<ProcessGroupUnisono>::reclaim_copy(this));
 }
 
+c10::intrusive_ptr<c10d::Backend> ProcessGroupUnisono::split(const c10::intrusive_ptr<c10d::Store> &store,
+                                                             const vector<int> &ranks,
+                                                             const c10::intrusive_ptr<Options> &options) {
+  return part(store, ranks, options);
+}
+
+/* Called by the ranks that stay: the others may be dead. */
+c10::intrusive_ptr<c10d::Backend> ProcessGroupUnisono::shrink(const vector<int64_t> &excluded, int flags,
+                                                              const c10::intrusive_ptr<Options> &options) {
+  enum { ABORT = 1 }; /* torch.distributed's SHRINK_ABORT */
+  if (flags & ABORT)
+    abort();
+  vector<int> ranks;
+  for (int rank = 0; rank < size_; rank++)
+    if (std::find(excluded.begin(), excluded.end(), rank) == excluded.end())
+      ranks.push_back(rank);
+  return part(store_, ranks, options);
+}
+
 /* From any thread: what runs here and on the peers ends with an error. */
 void ProcessGroupUnisono::abort() {
-  if (!shut_down_)
-    unisono_comm_abort(*communicator_);
+  std::unique_lock<std::mutex> lock(life_mutex_);
+  auto comm =
+      communicator_; /* the thread that learns of it may shut the group down before this one is done */
+  lock.unlock();
+  if (comm)
+    unisono_comm_abort(*comm);
 }
 
 void ProcessGroupUnisono::leave() {
@@ -81,12 +111,14 @@ void ProcessGroupUnisono::shutdown() {
     return;
   queue_->stop();
   coalesced_.clear();
-  communicator_.reset();
-  world_.reset();
+  std::unique_lock<std::mutex> lock(life_mutex_);
+  auto comm = std::move(communicator_);
+  auto world = std::move(world_);
+  lock.unlock(); /* the two end without it */
 }
 
 Tensor ProcessGroupUnisono::allocateTensor(long size, at::TensorOptions options) {
-  SharedMemoryGuard shared(world_);
+  SharedMemoryGuard shared(world());
   return at::empty({size}, options.device(at::kCPU));
 }
 
@@ -120,29 +152,38 @@ static bool comes(c10d::Store &store, const std::string &key,
   }
 }
 
-void ProcessGroupUnisono::monitoredBarrier(const c10d::BarrierOptions &options, bool wait_all_ranks) {
-  milliseconds timeout = options.timeout == c10d::kUnsetTimeout ? options_->timeout : options.timeout;
+/* Both sides in gloo's words, which programs look for. */
+void ProcessGroupUnisono::await_release(const std::string &key, milliseconds timeout) const {
+  store_->set(key + std::to_string(rank_), std::vector<uint8_t>{1});
+  bool released = comes(*store_, key + "released", std::chrono::steady_clock::now() + timeout);
+  TORCH_CHECK(released, "unisono: Rank ", rank_,
+              " successfully reached monitoredBarrier, but received errors while waiting for send/recv from "
+              "rank 0: it did not release the barrier within ",
+              timeout.count(), " ms; see rank 0's error for the rank that is missing");
+}
+
+void ProcessGroupUnisono::await_ranks(const std::string &key, milliseconds timeout,
+                                      bool wait_all_ranks) const {
   auto deadline = std::chrono::steady_clock::now() + timeout;
-  std::string key = "unisono/monitored_barrier/" + std::to_string(monitored_barriers_++) + "/";
-  if (rank_ != 0) {
-    store_->set(key + std::to_string(rank_), std::vector<uint8_t>{1});
-    bool released = comes(*store_, key + "released", deadline);
-    TORCH_CHECK(released, "unisono: rank ", rank_,
-                " reached monitoredBarrier, but rank 0 did not release it within ", timeout.count(),
-                " ms; see rank 0's error for the rank that is missing");
-    return;
-  }
   std::string missing;
-  for (int rank = 1; rank < size_; rank++) {
-    if (comes(*store_, key + std::to_string(rank), deadline))
-      continue;
-    missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
-    if (!wait_all_ranks)
-      break;
+  for (int rank = 1; rank < size_ && (missing.empty() || wait_all_ranks); rank++) {
+    TORCH_CHECK(wait_all_ranks || std::chrono::steady_clock::now() < deadline,
+                "[Rank 0]: Rank 0 timed out in monitoredBarrier after ", timeout.count(), " ms");
+    if (!comes(*store_, key + std::to_string(rank), deadline))
+      missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
   }
   TORCH_CHECK(missing.empty(), "[Rank 0]: ", wait_all_ranks ? "Ranks " : "Rank ", missing,
               " failed to pass monitoredBarrier in ", timeout.count(), " ms");
   store_->set(key + "released", std::vector<uint8_t>{1});
+}
+
+void ProcessGroupUnisono::monitoredBarrier(const c10d::BarrierOptions &options, bool wait_all_ranks) {
+  milliseconds timeout = options.timeout == c10d::kUnsetTimeout ? options_->timeout : options.timeout;
+  std::string key = "unisono/monitored_barrier/" + std::to_string(monitored_barriers_++) + "/";
+  if (rank_ == 0)
+    await_ranks(key, timeout, wait_all_ranks);
+  else
+    await_release(key, timeout);
 }
 
 } // namespace unisono

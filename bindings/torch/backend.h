@@ -34,12 +34,15 @@ public:
   c10::intrusive_ptr<c10d::Backend> split(const c10::intrusive_ptr<c10d::Store> &store,
                                           const vector<int> &ranks,
                                           const c10::intrusive_ptr<Options> &options) override;
+  bool supportsShrinking() const override { return true; }
+  c10::intrusive_ptr<c10d::Backend> shrink(const vector<int64_t> &excluded, int flags,
+                                           const c10::intrusive_ptr<Options> &options) override;
   void abort() override;
   void shutdown() override;
   /* At the process's end: what is still under way has nobody who waits for it. */
   void leave();
   bool is_shut_down() const { return shut_down_; }
-  const std::shared_ptr<World> &world() const { return world_; }
+  std::shared_ptr<World> world() const; /* throws after shutdown */
 
   /* Tensors in shared memory: what FSDP asks a backend for. */
   bool supportsTensorAlloc(c10::DeviceIndex) override { return true; }
@@ -74,6 +77,9 @@ public:
   WorkPtr alltoall(vector<Tensor> &outputs, vector<Tensor> &inputs,
                    const c10d::AllToAllOptions &options) override;
   WorkPtr barrier(const c10d::BarrierOptions &options) override;
+  /* The same reduction again and again, which its id names; DeepSpeed has the call. */
+  WorkPtr all_reduce_cached(const Tensor &tensor, const c10d::ReduceOp &op, const std::string &match_id,
+                            bool is_async);
 
   /* transfers.cpp */
   WorkPtr send(vector<Tensor> &tensors, int peer, int tag) override;
@@ -100,8 +106,12 @@ private:
                    Start start);
   WorkPtr noted(WorkPtr work);
   std::shared_ptr<Communicator> communicator() const; /* throws after shutdown */
+  c10::intrusive_ptr<c10d::Backend> part(const c10::intrusive_ptr<c10d::Store> &store,
+                                         const vector<int> &ranks,
+                                         const c10::intrusive_ptr<Options> &options);
+  void await_release(const std::string &key, milliseconds timeout) const;
+  void await_ranks(const std::string &key, milliseconds timeout, bool wait_all_ranks) const;
 
-  void all_reduce_dense(unisono_comm *comm, const Tensor &tensor, const Reduction &reduction) const;
   void all_reduce_sparse(unisono_comm *comm, Tensor &tensor) const;
   void all_gather_list(unisono_comm *comm, const vector<Tensor> &outputs, const Tensor &input) const;
   void all_gather_tensor(unisono_comm *comm, const Tensor &output, const Tensor &input) const;
@@ -114,6 +124,7 @@ private:
   const c10::intrusive_ptr<c10d::Store> store_;
   const vector<int64_t> global_ranks_;
   c10::intrusive_ptr<Options> options_;
+  mutable std::mutex life_mutex_; /* guards these two, which shutdown takes away */
   std::shared_ptr<World> world_;
   std::shared_ptr<Communicator> communicator_;
   std::unique_ptr<Queue> queue_ = std::make_unique<Queue>();

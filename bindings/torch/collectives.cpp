@@ -61,8 +61,7 @@ static bool all_equal(const vector<Tensor> &tensors) {
 
 /* ---- reductions */
 
-void ProcessGroupUnisono::all_reduce_dense(unisono_comm *comm, const Tensor &tensor,
-                                           const Reduction &reduction) const {
+static void all_reduce_dense(unisono_comm *comm, const Tensor &tensor, const Reduction &reduction) {
   Flat flat(tensor, Flat::both);
   Tensor send = reduction.prepare(flat.tensor());
   Elements e = elements(send);
@@ -75,9 +74,24 @@ WorkPtr ProcessGroupUnisono::allreduce(vector<Tensor> &tensors, const c10d::Allr
     return allreduce_sparse(tensors, options);
   const Tensor &tensor = the_tensor("all_reduce", tensors);
   Reduction reduction(options.reduceOp, tensor.scalar_type());
-  return perform(
-      {OpType::ALLREDUCE, "unisono:all_reduce", options.timeout, options.asyncOp}, tensors, tensors,
-      [this, tensor, reduction](unisono_comm *comm) { all_reduce_dense(comm, tensor, reduction); });
+  return perform({OpType::ALLREDUCE, "unisono:all_reduce", options.timeout, options.asyncOp}, tensors,
+                 tensors,
+                 [tensor, reduction](unisono_comm *comm) { all_reduce_dense(comm, tensor, reduction); });
+}
+
+WorkPtr ProcessGroupUnisono::all_reduce_cached(const Tensor &tensor, const c10d::ReduceOp &op,
+                                               const std::string &match_id, bool is_async) {
+  check_dense("all_reduce_cached", tensor);
+  Reduction reduction(op, tensor.scalar_type());
+  return perform({OpType::ALLREDUCE, "unisono:all_reduce_cached", c10d::kUnsetTimeout, is_async}, {tensor},
+                 {tensor}, [tensor, reduction, match_id](unisono_comm *comm) {
+                   Flat flat(tensor, Flat::both);
+                   Tensor send = reduction.prepare(flat.tensor());
+                   Elements e = elements(send);
+                   check(unisono_all_reduce_cached(send.const_data_ptr(), flat.data(), e.count, e.dtype,
+                                                   reduction.op(), match_id.c_str(), comm));
+                   flat.finish();
+                 });
 }
 
 WorkPtr ProcessGroupUnisono::allreduce_coalesced(vector<Tensor> &tensors,
@@ -88,7 +102,7 @@ WorkPtr ProcessGroupUnisono::allreduce_coalesced(vector<Tensor> &tensors,
     reductions.emplace_back(options.reduceOp, tensor.scalar_type());
   }
   return perform({OpType::ALLREDUCE_COALESCED, "unisono:all_reduce", options.timeout, options.asyncOp},
-                 tensors, tensors, [this, tensors, reductions](unisono_comm *comm) {
+                 tensors, tensors, [tensors, reductions](unisono_comm *comm) {
                    for (size_t i = 0; i < tensors.size(); i++)
                      all_reduce_dense(comm, tensors[i], reductions[i]);
                  });

@@ -10,11 +10,11 @@ namespace unisono {
 void check(unisono_status status) {
   if (status == UNISONO_OK)
     return;
-  std::string text = std::string("unisono: ") + unisono_last_error();
+  /* "Timed out" are the words by which programs know gloo's time limit. */
+  const char *begin = status == UNISONO_ERROR_TIMEOUT ? "unisono: Timed out waiting: " : "unisono: ";
+  std::string text = std::string(begin) + unisono_last_error();
   if (status == UNISONO_ERROR_INVALID || status == UNISONO_ERROR_UNSUPPORTED)
     TORCH_CHECK(false, text);
-  if (status == UNISONO_ERROR_TIMEOUT)
-    text += " (timed out)";
   C10_THROW_ERROR(DistBackendError, text);
 }
 

@@ -13,15 +13,10 @@ using unisono::ProcessGroupUnisono;
 using Group = c10::intrusive_ptr<ProcessGroupUnisono>;
 using Released = py::call_guard<py::gil_scoped_release>;
 
-static std::shared_ptr<unisono::World> world(const Group &group) {
-  TORCH_CHECK(!group->is_shut_down(), "unisono: this process group was shut down");
-  return group->world();
-}
-
 static std::shared_ptr<unisono::Communicator> create_communicator(const Group &group) {
   auto options = group->getBackendOptions();
   const auto &ranks = options->global_ranks_in_group;
-  return world(group)->make({ranks.begin(), ranks.end()}, options->timeout);
+  return group->world()->make({ranks.begin(), ranks.end()}, options->timeout);
 }
 
 PYBIND11_MODULE(_backend, m) {
@@ -32,6 +27,8 @@ PYBIND11_MODULE(_backend, m) {
            py::arg("store"), py::arg("rank"), py::arg("size"), py::arg("timeout"), py::arg("global_ranks"),
            py::arg("parent"), Released())
       .def_property_readonly("options", &ProcessGroupUnisono::getBackendOptions)
+      .def("all_reduce_cached", &ProcessGroupUnisono::all_reduce_cached, py::arg("tensor"), py::arg("op"),
+           py::arg("match_id"), py::arg("async_op"), Released())
       .def("leave", &ProcessGroupUnisono::leave, Released())
       .def_property_readonly("is_shut_down", &ProcessGroupUnisono::is_shut_down);
 
@@ -42,8 +39,9 @@ PYBIND11_MODULE(_backend, m) {
                              [](unisono::Communicator &c) { return (uintptr_t)(unisono_comm *)c; });
   m.def("create_communicator", create_communicator, Released());
 
-  m.def("enable_shared_memory", [](const Group &group) { unisono::enable_shared_memory(world(group)); });
+  m.def("enable_shared_memory", [](const Group &group) { unisono::enable_shared_memory(group->world()); });
   m.def("disable_shared_memory", &unisono::disable_shared_memory);
-  m.def("share", [](const at::Tensor &tensor, const Group &group) { unisono::share(tensor, world(group)); });
+  m.def("share",
+        [](const at::Tensor &tensor, const Group &group) { unisono::share(tensor, group->world()); });
   m.def("is_shared", &unisono::is_shared);
 }

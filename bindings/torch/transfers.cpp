@@ -23,31 +23,31 @@ WorkPtr ProcessGroupUnisono::transfer(c10d::OpType type, const char *title, vect
   {
     std::lock_guard<std::mutex> lock(transfers_mutex_);
     comm->set_timeout(options_->timeout);
-    check(start(*transfer, flat.data(), elements(flat.tensor())));
+    check(start(*comm, *transfer, flat.data(), elements(flat.tensor())));
   }
   return noted(c10::make_intrusive<TransferWork>(rank_, type, title, tensors, comm, std::move(transfer)));
 }
 
 WorkPtr ProcessGroupUnisono::send(vector<Tensor> &tensors, int peer, int tag) {
   return transfer(c10d::OpType::SEND, "unisono:send", tensors, Flat::input, tag,
-                  [&](Transfer &t, void *data, Elements e) {
-                    return unisono_send_async(data, e.count, e.dtype, peer, tag, *communicator_, &t.request);
+                  [&](unisono_comm *comm, Transfer &t, void *data, Elements e) {
+                    return unisono_send_async(data, e.count, e.dtype, peer, tag, comm, &t.request);
                   });
 }
 
 WorkPtr ProcessGroupUnisono::recv(vector<Tensor> &tensors, int peer, int tag) {
   return transfer(c10d::OpType::RECV, "unisono:recv", tensors, Flat::output, tag,
-                  [&](Transfer &t, void *data, Elements e) {
-                    return unisono_recv_message_async(data, e.count, e.dtype, peer, tag, *communicator_,
-                                                      &t.message, &t.request);
+                  [&](unisono_comm *comm, Transfer &t, void *data, Elements e) {
+                    return unisono_recv_message_async(data, e.count, e.dtype, peer, tag, comm, &t.message,
+                                                      &t.request);
                   });
 }
 
 WorkPtr ProcessGroupUnisono::recvAnysource(vector<Tensor> &tensors, int tag) {
   return transfer(c10d::OpType::RECVANYSOURCE, "unisono:recvAnySource", tensors, Flat::output, tag,
-                  [&](Transfer &t, void *data, Elements e) {
-                    return unisono_recv_message_async(data, e.count, e.dtype, -1, tag, *communicator_,
-                                                      &t.message, &t.request);
+                  [&](unisono_comm *comm, Transfer &t, void *data, Elements e) {
+                    return unisono_recv_message_async(data, e.count, e.dtype, -1, tag, comm, &t.message,
+                                                      &t.request);
                   });
 }
 

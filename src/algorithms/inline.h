@@ -1,5 +1,5 @@
 /* Tiny operations: the payload rides with the arrival line, and every rank works out what it needs from the
- * lines it reads anyway. One trip.
+ * lines it reads anyway, or from the stages. One trip.
  *
  * All of it is here, to become part of the functions of the API (collectives/quick.h) and of the machine that
  * serves started operations (collectives/run.c). */
@@ -8,41 +8,81 @@
 
 #include <string.h>
 
+#include "algorithms/steps.h"
 #include "collectives/arrive.h"
 #include "comm.h"
 #include "kernels/fpenv.h"
 
+#define UNI_STRAIGHT __attribute__((always_inline)) static inline
+
+/* memcpy, without the call where there is little: the two halves overlap. */
+UNI_STRAIGHT void uni_copy(void *to, const void *from, size_t bytes) {
+  char *t = to;
+  const char *f = from;
+  uint64_t a, b;
+  if (bytes > 16) {
+    memcpy(t, f, bytes);
+  } else if (bytes >= 8) {
+    memcpy(&a, f, 8), memcpy(&b, f + bytes - 8, 8);
+    memcpy(t, &a, 8), memcpy(t + bytes - 8, &b, 8);
+  } else {
+    for (size_t i = 0; i < bytes; i++)
+      t[i] = f[i];
+  }
+}
+
 /* Of one sender; the same on every rank. */
-static inline size_t uni_inline_bytes(const unisono_comm *comm, const struct uni_call *call) {
+UNI_STRAIGHT size_t uni_inline_bytes(const unisono_comm *comm, const struct uni_call *call) {
   return uni_kind_scatters(call->kind) ? call->block * (size_t)comm->size : call->block;
 }
 
-static inline unsigned char *uni_inline_payload(struct uni_slot *slot, size_t bytes) {
-  return bytes <= UNI_HEADER_PAYLOAD ? slot->arrival.payload : slot->payload;
+/* A rank's payload: in its line, behind it in its slot, or in its stage. */
+UNI_STRAIGHT unsigned char *uni_inline_of(const unisono_comm *comm, const struct uni_call *call,
+                                          uint64_t sequence, int rank) {
+  struct uni_slot *slot = uni_slot_of(comm, rank, sequence);
+  size_t bytes = uni_inline_bytes(comm, call);
+  if (bytes <= UNI_SLOT_PAYLOAD)
+    return bytes <= UNI_HEADER_PAYLOAD ? slot->arrival.payload : slot->payload;
+  return (unsigned char *)uni_comm_stage(comm, rank, 0, UNI_STAGE_IN) + comm->run.inline_at;
 }
 
-/* Writes this rank's payload into its slot, before the stamp. */
-static inline void uni_inline_put(const unisono_comm *comm, const struct uni_call *call,
-                                  struct uni_slot *slot) {
-  if (uni_call_send_bytes(call, comm->size, comm->rank))
-    memcpy(uni_inline_payload(slot, uni_inline_bytes(comm, call)), call->send, uni_inline_bytes(comm, call));
+/* Takes room in the stages, the same on every rank, as the chunks of larger operations do: so a line has left
+ * the nearest caches when it is written again (see layout.c). The line behind the payload is only ever read.
+ */
+UNI_STRAIGHT void uni_inline_take_room(unisono_comm *comm, size_t bytes) {
+  struct uni_run *run = &comm->run;
+  if (!run->stages_mapped)
+    uni_stage_map(comm);
+  size_t room = (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE + UNI_LINE;
+  run->inline_at = run->staged + room <= comm->layout.stage_ring ? run->staged : 0;
+  run->staged = run->inline_at + room;
+}
+
+/* Writes this rank's payload, before the stamp. */
+UNI_STRAIGHT void uni_inline_put(unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
+  size_t bytes = uni_inline_bytes(comm, call);
+  if (bytes > UNI_SLOT_PAYLOAD)
+    uni_inline_take_room(comm, bytes);
+  if (uni_call_send_bytes(call, comm->size, comm->rank) == 0)
+    return;
+  if (bytes < UNI_OUTFLOW_LEAST)
+    uni_copy(uni_inline_of(comm, call, sequence, comm->rank), call->send, bytes);
+  else
+    uni_outflow_copy(&comm->run.lanes[0].outflow, comm->kernels->stream,
+                     uni_inline_of(comm, call, sequence, comm->rank), call->send, bytes);
 }
 
 /* A root whose data the others only read need not wait for them. */
-static inline bool uni_inline_is_one_sided(const unisono_comm *comm, const struct uni_call *call) {
+UNI_STRAIGHT bool uni_inline_is_one_sided(const unisono_comm *comm, const struct uni_call *call) {
   return (call->kind == UNI_BROADCAST || call->kind == UNI_SCATTER) && comm->rank == call->root;
 }
 
-static inline const unsigned char *uni_inline_of(const unisono_comm *comm, const struct uni_call *call,
-                                                 uint64_t sequence, int rank) {
-  return uni_inline_payload(uni_slot_of(comm, rank, sequence), uni_inline_bytes(comm, call));
-}
-
 /* Kernels are at their best with whole vectors, and there is always something to read behind a payload: so
- * what is less than a vector is folded as one, in a place of its own. */
-static inline void uni_inline_fold(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
+ * what is less than a vector is folded as one, in a place of its own. What this rank sends is read from where
+ * it comes from: its slot may still be on its way to this processor's cache, or streamed away from it. */
+UNI_STRAIGHT void uni_inline_fold(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
   enum { ROOM = 32 };
-  char room[ROOM];
+  char mine[ROOM] = {0}, room[ROOM];
   bool is_small = call->block < ROOM;
   void *out = is_small ? room : call->recv;
   size_t count = is_small ? (size_t)ROOM >> __builtin_ctzl(call->element) : call->count;
@@ -51,16 +91,21 @@ static inline void uni_inline_fold(const unisono_comm *comm, const struct uni_ca
     return;
   for (int r = 0; r < comm->size; r++)
     comm->run.inputs[r] = uni_inline_of(comm, call, sequence, r) + from;
+  comm->run.inputs[comm->rank] = (const char *)call->send + from;
+  if (is_small) {
+    uni_copy(mine, comm->run.inputs[comm->rank], call->block);
+    comm->run.inputs[comm->rank] = mine;
+  }
   uint64_t environment = uni_fpenv_enter();
   call->fold(&out, 1, comm->run.inputs, (size_t)comm->size, count);
   uni_fpenv_leave(environment);
   if (is_small)
-    memcpy(call->recv, room, call->block);
+    uni_copy(call->recv, room, call->block);
 }
 
 /* All needed lines are there: works out the result. */
-static inline void uni_inline_deliver(const unisono_comm *comm, const struct uni_call *call,
-                                      uint64_t sequence) {
+UNI_STRAIGHT void uni_inline_deliver(const unisono_comm *comm, const struct uni_call *call,
+                                     uint64_t sequence) {
   size_t mine = call->block * (size_t)comm->rank;
   if (call->block == 0)
     return;
@@ -68,13 +113,19 @@ static inline void uni_inline_deliver(const unisono_comm *comm, const struct uni
     uni_inline_fold(comm, call, sequence);
   } else if (call->kind == UNI_BROADCAST) {
     if (comm->rank != call->root)
-      memcpy(call->recv, uni_inline_of(comm, call, sequence, call->root), call->block);
+      uni_copy(call->recv, uni_inline_of(comm, call, sequence, call->root), call->block);
   } else if (call->kind == UNI_SCATTER) {
     memcpy(call->recv, uni_inline_of(comm, call, sequence, call->root) + mine, call->block);
   } else if (call->kind != UNI_GATHER || comm->rank == call->root) {
-    for (int r = 0; r < comm->size; r++)
-      memcpy((char *)call->recv + call->block * (size_t)r,
-             uni_inline_of(comm, call, sequence, r) + (call->kind == UNI_ALL_TO_ALL ? mine : 0), call->block);
+    size_t from = call->kind == UNI_ALL_TO_ALL ? mine : 0;
+    for (int r = 0; r < comm->size; r++) {
+      char *to = (char *)call->recv + call->block * (size_t)r;
+      const void *source = uni_inline_of(comm, call, sequence, r) + from;
+      if (r == comm->rank)
+        source = (const char *)call->send + from;
+      if (source != to) /* in place */
+        uni_copy(to, source, call->block);
+    }
   }
 }
 

@@ -42,6 +42,11 @@ static struct uni_part slice(const struct uni_chunk *chunk, int owner) {
       .from = chunk->from + from, .bytes = to - from, .stage = from, .to = chunk->from + from};
 }
 
+/* Where the sender stages what the reader reads of it: what it sends itself has no room there. */
+static size_t room_of(const struct uni_chunk *chunk, int sender, int reader) {
+  return chunk->room * (size_t)(reader - (reader > sender));
+}
+
 /* The bytes of the chunk in a block that begins at `from` in the send buffer and at `to` in the receive
  * buffer. */
 static struct uni_part in_block(const struct uni_chunk *chunk, size_t from, size_t bytes, size_t to,
@@ -60,7 +65,7 @@ static struct uni_part in_v_block(const unisono_comm *comm, const struct uni_chu
   struct uni_pair pair = comm->run.pairs[sender];
   size_t to = call->recv_displs[sender] * call->element, stage = 0;
   if (call->kind == UNI_ALL_TO_ALLV)
-    stage = chunk->room * (size_t)reader;
+    stage = room_of(chunk, sender, reader);
   if (reader != comm->rank) { /* what this rank sends */
     pair = (struct uni_pair){0, call->block};
     if (call->kind == UNI_ALL_TO_ALLV)
@@ -74,7 +79,7 @@ static struct uni_part in_v_block(const unisono_comm *comm, const struct uni_chu
 struct uni_part uni_part_of(const unisono_comm *comm, const struct uni_chunk *chunk, int sender, int reader) {
   const struct uni_call *call = &comm->run.call;
   size_t block = call->block, at_reader = block * (size_t)reader, at_sender = block * (size_t)sender;
-  size_t room = chunk->room * (size_t)reader;
+  size_t room = room_of(chunk, sender, reader);
   bool reads = true;
   switch (call->kind) {
   case UNI_ALL_REDUCE:

@@ -1,9 +1,23 @@
 #include "algorithms/steps.h"
+
+#include <sys/mman.h>
+
 #include "collectives/refs.h"
 #include "comm.h"
 
+enum { POPULATE_WRITE = 23 }; /* MADV_POPULATE_WRITE, which older headers do not know */
+
+void uni_stage_map(unisono_comm *comm) {
+  char *stages = uni_comm_stage(comm, 0, 0, UNI_STAGE_IN);
+  comm->run.stages_mapped = true;
+  madvise(stages, comm->layout.total - comm->layout.stages,
+          POPULATE_WRITE); /* before Linux 5.14: as they come */
+}
+
 void uni_stage_begin(unisono_comm *comm, size_t room) {
   struct uni_run *run = &comm->run;
+  if (!run->stages_mapped)
+    uni_stage_map(comm);
   enum { ROOM_LEAST = 4096 }; /* what the processor fetches ahead is the operation's own */
   run->plan.room = (room + ROOM_LEAST - 1) / ROOM_LEAST * ROOM_LEAST;
   run->plan.turns = comm->layout.stage_ring / run->plan.room;

@@ -11,7 +11,11 @@
 
 /* A stage is a ring of chunks. Each operation has its own room for a chunk, so that small ones take little,
  * and begins behind the last chunk of the one before: all ranks alike. A room is a quarter of the ring at
- * most: then neighbouring chunks of different rooms do not overlap where the ring ends either. */
+ * most: then neighbouring chunks of different rooms do not overlap where the ring ends either.
+ *
+ * The first operation that needs the stages maps all their pages at once, which takes a tenth of the time
+ * that as many page faults take. */
+void uni_stage_map(unisono_comm *comm);
 void uni_stage_begin(unisono_comm *comm, size_t room);
 void uni_stage_advance(unisono_comm *comm);
 char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk);

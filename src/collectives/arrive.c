@@ -31,7 +31,7 @@ static void stage_first_chunk(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   size_t bytes = uni_call_send_bytes(&run->call, comm->size, comm->rank);
   run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
-  uni_stage_begin(comm, run->plan.chunk * (uni_kind_scatters(run->call.kind) ? (size_t)comm->size : 1));
+  uni_stage_begin(comm, run->plan.chunk * uni_select_rooms(comm, run->call.kind));
   run->plan.has_edges = false;
   if (bytes == 0 || uni_view_covers(&run->send[comm->rank], 0, bytes))
     return;
@@ -98,7 +98,7 @@ void uni_arrive(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   struct uni_slot *slot = uni_slot_of(comm, comm->rank, run->sequence);
   if (run->is_inline)
-    uni_inline_put(comm, &run->call, slot);
+    uni_inline_put(comm, &run->call, run->sequence);
   else
     arrive_with_buffers(comm, &slot->arrival);
   uni_publish_line(comm, &run->call, line_count(comm), slot, run->sequence);

@@ -14,7 +14,7 @@ enum { UNI_QUICK_LOOKS = 200 };
 
 /* May `call` be run at once, and in this way? A root that did not wait for the others in the last operation
  * has to have met them. */
-static inline bool uni_is_quick(unisono_comm *comm, const struct uni_call *call) {
+UNI_STRAIGHT bool uni_is_quick(unisono_comm *comm, const struct uni_call *call) {
   const struct uni_run *run = &comm->run;
   /* acquire: the helper is through with the run */
   return call->block < run->inline_ends[call->kind] &&
@@ -23,8 +23,8 @@ static inline bool uni_is_quick(unisono_comm *comm, const struct uni_call *call)
 }
 
 /* Is the rank's line there, and does it say what this rank says? */
-static inline bool uni_quick_sees(const unisono_comm *comm, const struct uni_call *call, int rank,
-                                  uint64_t sequence, int looks) {
+UNI_STRAIGHT bool uni_quick_sees(const unisono_comm *comm, const struct uni_call *call, int rank,
+                                 uint64_t sequence, int looks) {
   const struct uni_arrival *line = &uni_slot_of(comm, rank, sequence)->arrival;
   while (!uni_has_arrived(comm, rank, sequence))
     if (--looks < 0)
@@ -32,12 +32,11 @@ static inline bool uni_quick_sees(const unisono_comm *comm, const struct uni_cal
   return line->call == uni_line_call(call) && line->count == call->count && line->match == call->match;
 }
 
-__attribute__((always_inline)) static inline unisono_status uni_quick(unisono_comm *comm,
-                                                                      const struct uni_call *call) {
+UNI_STRAIGHT unisono_status uni_quick(unisono_comm *comm, const struct uni_call *call) {
   struct uni_run *run = &comm->run;
   uint64_t sequence = ++run->sequence;
   struct uni_slot *slot = uni_slot_of(comm, comm->rank, sequence);
-  uni_inline_put(comm, call, slot);
+  uni_inline_put(comm, call, sequence);
   uni_publish_line(comm, call, call->count, slot, sequence);
   run->unmet = uni_inline_is_one_sided(comm, call);
   int looks = comm->world->settings.crowded ? 0 : UNI_QUICK_LOOKS;

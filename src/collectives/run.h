@@ -56,10 +56,11 @@ enum uni_phase { UNI_PHASE_MEET_LAST, UNI_PHASE_ARRIVE, UNI_PHASE_WORK, UNI_PHAS
 
 struct uni_run {
   /* of the communicator; the same on every rank between operations */
-  uint64_t sequence; /* of the operation under way or done last */
-  bool unmet;        /* in the operation before, this rank (its root) did not wait for the others' lines */
-  uint64_t steps;    /* base of the step counters */
-  size_t staged;     /* where in a stage the last chunk ended */
+  uint64_t sequence;  /* of the operation under way or done last */
+  bool unmet;         /* in the operation before, this rank (its root) did not wait for the others' lines */
+  uint64_t steps;     /* base of the step counters */
+  bool stages_mapped; /* see uni_stage_map */
+  size_t staged;      /* where in a stage the last chunk, or payload, ended */
 
   /* of the operation */
   _Atomic uint64_t moves; /* counts what has moved, so that who waits starts to spin anew */
@@ -67,7 +68,7 @@ struct uni_run {
   enum uni_phase phase;
   int cursor; /* ranks below it have arrived */
   bool is_inline;
-  bool staged_first; /* the first chunk went to the stage with the arrival */
+  size_t inline_at; /* where in the stages the payloads are */
   struct uni_ref send_ref, recv_ref;
   void *exposed; /* pages of the receive buffer that peers may write */
   size_t exposed_bytes;

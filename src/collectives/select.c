@@ -5,7 +5,7 @@
 #include "comm.h"
 
 enum {
-  INLINE_BYTES = 1024,   /* up to here everybody reducing everything is cheaper than a second barrier */
+  INLINE_BYTES = 4096,   /* up to here everybody reducing everything is cheaper than a second barrier */
   INLINE_ALL = 16 << 10, /* of all ranks together: what each of them reads */
   INLINE_ALL_CROWDED = 64 << 10, /* the same where a barrier is several switches between processes */
   LANE_BYTES = 64 << 10          /* a thread is worth its synchronisation from here on */
@@ -46,10 +46,25 @@ uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
   return lanes <= 1 ? 1 : lanes < comm->layout.lanes ? (uint32_t)lanes : comm->layout.lanes;
 }
 
+size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind) {
+  return uni_kind_scatters(kind) && comm->size > 1 ? (size_t)comm->size - 1 : 1;
+}
+
+/* A root stages while the others still copy what it staged before. With n pieces all of it takes n + 1 steps
+ * of a piece: the fewest bytes a step are the root of bytes times what a step costs, in bytes. */
+static size_t pipelined_chunk(size_t bytes) {
+  enum { STEP = 6 << 10 }; /* bytes that are staged while the others are told of a chunk */
+  size_t pieces = 1;
+  while (pieces * pieces * STEP < bytes)
+    pieces++;
+  return whole_lines(bytes / pieces + 1);
+}
+
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call) {
   size_t most = comm->layout.stage_bytes;
-  if (uni_kind_scatters(call->kind))
-    most = most / (size_t)comm->size / UNI_LINE * UNI_LINE;
+  most = most / uni_select_rooms(comm, call->kind) / UNI_LINE * UNI_LINE;
+  if (call->kind == UNI_BROADCAST && !comm->world->settings.crowded)
+    most = least(most, pipelined_chunk(comm->run.lanes[0].bytes));
   /* the ranks' shares are known to be alike, but for v-collectives */
   return uni_kind_is_v(call->kind) ? most : least(most, whole_lines(comm->run.lanes[0].bytes));
 }

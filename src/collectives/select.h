@@ -12,6 +12,9 @@ void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]);
 /* How many lanes share the bytes. */
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total);
 
+/* How many peers' parts of a chunk lie side by side in a stage. */
+size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind);
+
 /* The size of a chunk where some rank stages what it sends. */
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call);
 

@@ -1,5 +1,5 @@
-/* Fills a table from the includer's functions, which are named op_type, as sum_uint8: to be included after
- * them. Where the sign makes no difference, the signed type has the unsigned type's kernel. */
+/* Fill `table` from the includer's functions, which are named op_type, as sum_uint8. Where the sign makes no
+ * difference, the signed type has the unsigned type's kernel. */
 #ifndef UNI_KERNELS_INSTALL_H
 #define UNI_KERNELS_INSTALL_H
 
@@ -27,19 +27,20 @@
     INSTALL(TYPE, AVG, avg_##NAME);                                                                          \
   } while (0)
 
-static inline void install_all(struct uni_kernels *table) {
-  INSTALL_INTEGER(INT8, int8, uint8);
-  INSTALL_INTEGER(UINT8, uint8, uint8);
-  INSTALL_INTEGER(INT16, int16, uint16);
-  INSTALL_INTEGER(UINT16, uint16, uint16);
-  INSTALL_INTEGER(INT32, int32, uint32);
-  INSTALL_INTEGER(UINT32, uint32, uint32);
-  INSTALL_INTEGER(INT64, int64, uint64);
-  INSTALL_INTEGER(UINT64, uint64, uint64);
-  INSTALL_FLOAT(FLOAT16, float16);
-  INSTALL_FLOAT(BFLOAT16, bfloat16);
-  INSTALL_FLOAT(FLOAT32, float32);
-  INSTALL_FLOAT(FLOAT64, float64);
-}
+#define INSTALL_ALL()                                                                                        \
+  do {                                                                                                       \
+    INSTALL_INTEGER(INT8, int8, uint8);                                                                      \
+    INSTALL_INTEGER(UINT8, uint8, uint8);                                                                    \
+    INSTALL_INTEGER(INT16, int16, uint16);                                                                   \
+    INSTALL_INTEGER(UINT16, uint16, uint16);                                                                 \
+    INSTALL_INTEGER(INT32, int32, uint32);                                                                   \
+    INSTALL_INTEGER(UINT32, uint32, uint32);                                                                 \
+    INSTALL_INTEGER(INT64, int64, uint64);                                                                   \
+    INSTALL_INTEGER(UINT64, uint64, uint64);                                                                 \
+    INSTALL_FLOAT(FLOAT16, float16);                                                                         \
+    INSTALL_FLOAT(BFLOAT16, bfloat16);                                                                       \
+    INSTALL_FLOAT(FLOAT32, float32);                                                                         \
+    INSTALL_FLOAT(FLOAT64, float64);                                                                         \
+  } while (0)
 
 #endif

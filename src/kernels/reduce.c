@@ -8,8 +8,12 @@
 
 #include "kernels/generic/fold.h"
 #include "log.h"
-#if defined(__x86_64__)
+#if defined(UNI_KERNELS_X86)
 #include "kernels/x86/x86.h"
+#elif defined(UNI_KERNELS_ARM)
+#include "kernels/arm/arm.h"
+#elif defined(UNI_KERNELS_RISCV)
+#include "kernels/riscv/riscv.h"
 #endif
 
 struct rung {
@@ -25,9 +29,13 @@ static const char *lacks_nothing(void) {
 /* From the slowest to the fastest: each overwrites the entries of the one before. */
 static const struct rung ladder[] = {
     {"scalar", lacks_nothing, uni_install_generic},
-#if defined(__x86_64__)
+#if defined(UNI_KERNELS_X86)
     {"avx2", uni_lacks_avx2, uni_install_avx2},
     {"avx512", uni_lacks_avx512, uni_install_avx512},
+#elif defined(UNI_KERNELS_ARM)
+    {"neon", lacks_nothing, uni_install_arm},
+#elif defined(UNI_KERNELS_RISCV)
+    {"rvv", uni_lacks_rvv, uni_install_riscv},
 #endif
 };
 
@@ -40,8 +48,12 @@ static const struct uni_kernels *picked;
 static char features[128], best_reason[128], picked_reason[160];
 
 static void find_features(void) {
-#if defined(__x86_64__)
+#if defined(UNI_KERNELS_X86)
   uni_x86_features(features, sizeof features);
+#elif defined(UNI_KERNELS_ARM)
+  uni_arm_features(features, sizeof features);
+#elif defined(UNI_KERNELS_RISCV)
+  uni_riscv_features(features, sizeof features);
 #endif
 }
 

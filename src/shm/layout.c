@@ -1,6 +1,6 @@
 #include "shm/layout.h"
 
-enum { STAGE_MOST = 128 << 10, STAGE_LEAST = 16 << 10, STAGE_ALL = 2 << 20, STAGE_RING = 1 << 20, FEW = 4 };
+enum { STAGE_MOST = 128 << 10, STAGE_LEAST = 16 << 10, STAGE_ALL = 2 << 20, STAGE_RING = 2 << 20, FEW = 4 };
 enum { RING_MOST = 32 << 10, RING_LEAST = 4 << 10, RING_ALL = 4 << 20 };
 
 static size_t place(size_t *total, size_t bytes) {

@@ -20,7 +20,8 @@ enum {
   UNI_LINE = 64,           /* bytes that travel together */
   UNI_SLOTS = 2,           /* arrival lines a rank, used in turn */
   UNI_HEADER_PAYLOAD = 32, /* inline payload that rides in the arrival line itself */
-  UNI_INLINE_MAX = 4096,   /* inline payload behind it */
+  UNI_SLOT_PAYLOAD = 4096, /* behind it in the slot */
+  UNI_INLINE_MAX = 8192,   /* in the stage */
   UNI_TEXT = 320
 };
 
@@ -42,7 +43,7 @@ _Static_assert(sizeof(struct uni_arrival) == UNI_LINE, "an arrival is one line")
 
 struct uni_slot {
   _Alignas(UNI_LINE) struct uni_arrival arrival;
-  _Alignas(UNI_LINE) unsigned char payload[UNI_INLINE_MAX + UNI_LINE]; /* the last line is only ever read */
+  _Alignas(UNI_LINE) unsigned char payload[UNI_SLOT_PAYLOAD + UNI_LINE]; /* the last line is only ever read */
 };
 
 /* What one rank publishes. */

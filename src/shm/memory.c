@@ -132,14 +132,14 @@ static bool resolve_in(struct uni_memory *m, uint32_t id, const char *start, con
   const char *from = s->start, *to = s->start + s->bytes;
   size_t head = start < from ? (size_t)(from - start) : 0, tail = end > to ? (size_t)(end - to) : 0;
   size_t page = uni_page_size();
-  if (head >= page || tail >= page || page > INT16_MAX || uni_overlaps_detached(m, start, end))
+  if (head >= page || tail >= page || page > UINT16_MAX + 1 || uni_overlaps_detached(m, start, end))
     return true;
   if (!uni_served_is_known(m, s, id))
     return false;
-  *ref = (struct uni_ref){.offset = (uint64_t)(start + head - from),
+  *ref = (struct uni_ref){.offset = (uint64_t)(start + head - from) & INT64_MAX,
                           .segment = id,
                           .head = (uint16_t)head,
-                          .tail = tail & INT16_MAX,
+                          .tail = (uint16_t)tail,
                           .whole = ends_its_block(m, s, start, end)};
   return true;
 }

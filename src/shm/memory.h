@@ -15,11 +15,10 @@ struct uni_world;
 
 /* Where a buffer is, as its owner tells its peers. */
 struct uni_ref {
-  uint64_t offset;    /* in the segment, of the buffer's byte `head` */
-  uint32_t segment;   /* UNI_PRIVATE: not reachable */
-  uint16_t head;      /* bytes at the start that are not in the segment */
-  uint16_t tail : 15; /* bytes at the end that are not */
-  uint16_t whole : 1; /* the last page holds nothing but this buffer, even where it ends inside */
+  uint64_t offset : 63; /* in the segment, of the buffer's byte `head` */
+  uint64_t whole : 1;   /* the last page holds nothing but this buffer, even where it ends inside */
+  uint32_t segment;     /* UNI_PRIVATE: not reachable */
+  uint16_t head, tail;  /* bytes at the start and at the end that are not in the segment: less than a page */
 };
 _Static_assert(sizeof(struct uni_ref) == 16, "two of them ride in an arrival line");
 

@@ -1,15 +1,17 @@
 #include "shm/outflow.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "clock.h"
 
 enum {
-  STREAM_LEAST = 1 << 10, /* bytes: for less, its fence costs more than it brings */
-  LARGE = 12 << 10,       /* bytes: from here on the copy's two sides fill the nearest cache */
-  TIME_EVERY = 8,         /* copies */
-  PROBE_EVERY = 64,       /* copies: how often the other way is tried */
-  READ_PENALTY = 40       /* picoseconds a byte that a reader loses on what was streamed, cache shared */
+  LARGE = 12 << 10, /* bytes: from here on the copy's two sides fill the nearest cache */
+  TIME_EVERY = 8,   /* copies */
+  PROBE_EVERY = 64, /* copies: how often the other way is tried */
+  DEAR = 115, /* picoseconds a byte: plain stores that cost less mean that the cache is shared, and then a
+                 reader loses more on what was streamed than the writer wins */
+  GAIN = 20   /* picoseconds a byte: less is not worth the fence */
 };
 
 static void copy(bool streamed, uni_stream_fn stream, void *to, const void *from, size_t bytes) {
@@ -30,15 +32,16 @@ static void learn(uint32_t *cost, uint64_t measured) {
 }
 
 static void choose(struct uni_outflow_costs *costs) {
-  const uint32_t *cost = costs->cost;
-  if (cost[UNI_OUTFLOW_PLAIN] && cost[UNI_OUTFLOW_STREAM])
-    costs->streams = cost[UNI_OUTFLOW_PLAIN] > cost[UNI_OUTFLOW_STREAM] + READ_PENALTY;
+  uint32_t plain = costs->cost[UNI_OUTFLOW_PLAIN], stream = costs->cost[UNI_OUTFLOW_STREAM];
+  if (plain && stream)
+    costs->streams = plain > DEAR && plain > stream + GAIN;
 }
 
 static void copy_timed(struct uni_outflow_costs *costs, bool streamed, uni_stream_fn stream, void *to,
                        const void *from, size_t bytes) {
   int64_t began = uni_now();
   copy(streamed, stream, to, from, bytes);
+  atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor, not only its sight */
   learn(&costs->cost[streamed], (uint64_t)(uni_now() - began) * 1000 / bytes);
   choose(costs);
 }
@@ -46,7 +49,7 @@ static void copy_timed(struct uni_outflow_costs *costs, bool streamed, uni_strea
 void uni_outflow_copy(struct uni_outflow *flow, uni_stream_fn stream, void *to, const void *from,
                       size_t bytes) {
   struct uni_outflow_costs *costs = bytes < LARGE ? &flow->small : &flow->large;
-  if (!stream || bytes < STREAM_LEAST) {
+  if (!stream || bytes < UNI_OUTFLOW_LEAST) {
     memcpy(to, from, bytes);
     return;
   }
@@ -59,5 +62,5 @@ void uni_outflow_copy(struct uni_outflow *flow, uni_stream_fn stream, void *to, 
 }
 
 bool uni_outflow_streams(const struct uni_outflow *flow, size_t bytes) {
-  return bytes >= STREAM_LEAST && (bytes < LARGE ? flow->small.streams : flow->large.streams);
+  return bytes >= UNI_OUTFLOW_LEAST && (bytes < LARGE ? flow->small.streams : flow->large.streams);
 }

@@ -13,6 +13,10 @@
 
 #include "kernels/reduce.h"
 
+enum {
+  UNI_OUTFLOW_LEAST = 1 << 10
+}; /* bytes: for less, the fence of streamed stores costs more than they bring */
+
 enum { UNI_OUTFLOW_PLAIN, UNI_OUTFLOW_STREAM, UNI_OUTFLOW_WAYS };
 
 /* Of one thread at a time. All zero at first. What fits into the nearest cache is looked at by itself. */

@@ -124,7 +124,7 @@ unisono_status uni_wait_check(struct uni_wait *wait) {
     return uni_comm_failure(comm);
   int64_t now = uni_now();
   if (!wait->deadline)
-    wait->deadline = comm->timeout_ms < 0 ? UNI_NEVER : now + comm->timeout_ms * UNI_MS;
+    wait->deadline = wait->timeout_ms < 0 ? UNI_NEVER : now + wait->timeout_ms * UNI_MS;
   return look_around(wait, now);
 }
 
@@ -176,7 +176,7 @@ unisono_status uni_wait_failed(struct uni_wait *wait, unisono_status status, con
                           what);
   if (rank < 0)
     return uni_comm_break(comm, status, "rank %d waited in vain for itself in %s for %d ms", comm->rank, what,
-                          comm->timeout_ms);
+                          wait->timeout_ms);
   return uni_comm_break(comm, status, "rank %d did not arrive in time: rank %d waited for it in %s for %d ms",
-                        rank, comm->rank, what, comm->timeout_ms);
+                        rank, comm->rank, what, wait->timeout_ms);
 }

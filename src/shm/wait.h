@@ -22,6 +22,7 @@ struct uni_wait {
   unsigned rounds;
   uint64_t seen;    /* what its owner counts as moves */
   int64_t began;    /* when the waiting was first timed; 0: not yet */
+  int timeout_ms;   /* the limit when the operation was started */
   int64_t deadline; /* of the operation; 0: not set yet */
   int64_t look_at;  /* when to look for deaths again */
   uint32_t bell;    /* the bell's count when announced */
@@ -30,7 +31,9 @@ struct uni_wait {
 };
 
 static inline struct uni_wait uni_wait_begin(unisono_comm *comm, bool (*misses)(void *, int), void *what) {
-  return (struct uni_wait){.comm = comm, .misses = misses, .what = what, .culprit = -1};
+  int timeout_ms = atomic_load_explicit(&comm->timeout_ms, memory_order_relaxed);
+  return (struct uni_wait){
+      .comm = comm, .misses = misses, .what = what, .timeout_ms = timeout_ms, .culprit = -1};
 }
 
 /* Looks around. OK: go on waiting. PEER_LOST or TIMEOUT: rank `culprit` is lost or late: look a last time

@@ -164,13 +164,19 @@ static void choose_places(struct call *c) {
   }
 }
 
+/* TEST_STRIDE=n in the environment: one in n cases, for emulated processors. 3 keeps all kinds of cases. */
+static size_t stride(void) {
+  const char *text = getenv("TEST_STRIDE");
+  return text && atoi(text) > 0 ? (size_t)atoi(text) : 1;
+}
+
 static size_t random_n_in(void) {
   return random_below(10) ? 1 + random_below(9) : MAX_IN;
 }
 
 static int check_lengths(struct call *c) {
   int failures = 0;
-  for (size_t i = 0; i < 4 * 320; i++) {
+  for (size_t i = 0; i < 4 * 320; i += stride()) {
     c->count = i / 4;
     c->n_in = i % 4 == 0 ? 2 : random_n_in();
     c->n_out = 1 + random_below(i % 4 == 0 ? 2 : MAX_OUT);
@@ -189,7 +195,7 @@ static int check_lengths(struct call *c) {
 
 static int check_numbers_of_buffers(struct call *c) {
   int failures = 0;
-  for (size_t n = 0; n < 10 * MAX_OUT; n++) {
+  for (size_t n = 0; n < 10 * MAX_OUT; n += stride()) {
     c->n_in = n % 10 == 9 ? MAX_IN : 1 + n % 10;
     c->n_out = 1 + n / 10;
     for (int i = 0; i < 3; i++) {
@@ -206,7 +212,7 @@ static int check_misalignments(struct call *c) {
   c->count = 150;
   c->n_in = 2;
   c->n_out = 1;
-  for (size_t offset = 0; offset < 3 * 64; offset++) {
+  for (size_t offset = 0; offset < 3 * 64; offset += stride()) {
     choose_places(c);
     c->in_place[0] = -1;
     c->in_offset[0] = c->in_offset[1] = c->out_offset[0] = 0;
@@ -221,6 +227,11 @@ static void set_odd_environment(void) {
 #if defined(__x86_64__)
   _MM_SET_FLUSH_ZERO_MODE(_MM_FLUSH_ZERO_ON);
   _mm_setcsr(_mm_getcsr() | 0x40); /* subnormal inputs count as zero */
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ __volatile__("mrs %0, fpcr" : "=r"(control));
+  __asm__ __volatile__(
+      "msr fpcr, %0" ::"r"(control | 3u << 24)); /* subnormals are zero, a NaN loses its payload */
 #endif
 }
 
@@ -267,7 +278,7 @@ static int check_stream(const struct uni_kernels *table) {
 }
 
 int compare_with_plain_c(const struct uni_kernels *table) {
-  int failures = check_odd_environment(table);
+  int failures = table->fold[UNISONO_FLOAT32][UNISONO_SUM] ? check_odd_environment(table) : 0;
   make_rooms();
   if (table->stream)
     failures += check_stream(table);

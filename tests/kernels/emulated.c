@@ -73,10 +73,7 @@ EMULATED void emulated_stream_si512(void *to, __m512i v) {
 
 #include "kernels/x86/avx512.c"
 
-bool install_emulated_avx512(struct uni_kernels *table) {
-  if (uni_lacks_avx2())
-    return false;
-  install_all(table);
+void install_emulated_avx512(struct uni_kernels *table) {
+  INSTALL_ALL();
   table->stream = stream;
-  return true;
 }

@@ -46,10 +46,14 @@ int compare_with_reference(const struct uni_kernels *plain);
 
 void bench_kernels(const struct uni_kernels *table);
 
+/* -------------------------------------------------------------------------------------- parts.c */
+
+/* The kernels of one extension alone, as "rvv-zvfhmin"; NULL: none of that name, or not on this processor. */
+const struct uni_kernels *part_for(const char *isa);
+
 /* ----------------------------------------------------------------------------------- emulated.c */
 
-/* The AVX-512 kernels with that set's own instructions put together from AVX2's; false: not on this
- * processor. */
-bool install_emulated_avx512(struct uni_kernels *table);
+/* The AVX-512 kernels with that set's own instructions put together from AVX2's. */
+void install_emulated_avx512(struct uni_kernels *table);
 
 #endif

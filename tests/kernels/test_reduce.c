@@ -2,8 +2,9 @@
  *
  *   test_reduce [--bench] [--seed N] [ISA]
  *
- * ISA is scalar (then plain C itself is tested, against a reference), avx2, avx512, ...; without it, the set
- * that the library picks. Exit status: 0, 1 after a failure, 77 when the ISA is not available. */
+ * ISA is scalar (then plain C itself is tested, against a reference), avx2, neon, rvv, ..., or a part of one
+ * as neon-bf16; without it, the set that the library picks. Exit status: 0, 1 after a failure, 77 when the
+ * ISA is not available. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,16 +34,10 @@ static bool parse(int argc, char **argv, struct options *options) {
 }
 
 static const struct uni_kernels *find_table(const char *isa) {
-  static struct uni_kernels emulated = {.isa = "avx512-emulated"};
   if (!isa)
     return uni_kernels();
-#if defined(__x86_64__)
-  if (strcmp(isa, emulated.isa) == 0)
-    return install_emulated_avx512(&emulated) ? &emulated : NULL;
-#else
-  (void)emulated;
-#endif
-  return uni_kernels_for(isa);
+  const struct uni_kernels *table = uni_kernels_for(isa);
+  return table ? table : part_for(isa);
 }
 
 int main(int argc, char **argv) {

@@ -1,8 +1,16 @@
-"""Shared by the tests: starting ranks."""
+"""Shared by the tests: starting ranks, and leaving out what takes long."""
+
+import os
 
 import pytest
 
 import ranks
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("long") and "TEST_LONG" not in os.environ:
+            item.add_marker(pytest.mark.skip(reason="takes minutes or gigabytes; TEST_LONG=1 runs it"))
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import torch
 import torch.distributed as dist
 
 import unisono.deepspeed
-from torch_ranks import group, same
+from torch._inductor.utils import run_and_get_code
+from torch_ranks import group, llama, same
 
 
 def total(size):
@@ -36,7 +37,9 @@ def operators():
             return y + 1
         x = torch.full((16,), rank + 1.0)
         with torch.no_grad():
-            assert same(torch.compile(step, fullgraph=True)(x), step(x))
+            result, code = run_and_get_code(torch.compile(step, fullgraph=True), x)
+            assert same(result, step(x))
+            assert "\n".join(code).count("torch.ops.deepspeed.inference_all_reduce.default(") == 3
     unisono.deepspeed.uninstall()
     assert torch._C._get_operation_overload("deepspeed::inference_all_reduce", "") is None
     unisono.deepspeed.install()
@@ -92,7 +95,7 @@ def documented():
         tensor = torch.full((128, 64), rank + 1.0)
         deepspeed.comm.all_reduce_caching(tensor, op=deepspeed.comm.ReduceOp.SUM, match_id="my_gradient_tensor")
         assert (tensor == wanted).all()
-    with pytest.raises(ValueError, match="my_gradient_tensor"):
+    with pytest.raises(RuntimeError, match="my_gradient_tensor"):
         deepspeed.comm.all_reduce_caching(torch.ones(3), match_id="my_gradient_tensor")
     deepspeed.comm.barrier()
     non_contiguous = torch.full((12, 8), rank + 1.0).t()
@@ -207,3 +210,27 @@ def train(backend, stage):
 def test_zero(run, stage):
     ours, gloo = (run(2, train, backend, stage, limit=140) for backend in ("unisono", "gloo"))
     assert all(loss > 0 for losses in ours for loss in losses) and ours == gloo
+
+
+def infer(backend):
+    """AutoTP splits the model's layers; what it computes, whole and split."""
+    deepspeed = start(backend)
+    model = llama().eval()
+    ids = torch.arange(12).reshape(2, 6)
+    with torch.no_grad():
+        whole = model(ids).logits
+        engine = deepspeed.init_inference(model, dtype=torch.float32, tensor_parallel={"tp_size": dist.get_world_size()})
+        split = engine(ids).logits
+    layer = engine.module.model.layers[0]
+    assert layer.mlp.up_proj.weight.shape[0] * dist.get_world_size() == 128
+    assert type(layer.self_attn.o_proj).__name__ == type(layer.mlp.down_proj).__name__ == "LinearAllreduce"
+    torch.testing.assert_close(split, whole)
+    text = engine.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False, pad_token_id=0)
+    assert text.shape == (2, 11)
+    return split.tolist(), text.tolist()
+
+
+@pytest.mark.timeout(300)
+def test_auto_tensor_parallelism(run):
+    ours, gloo = (run(2, infer, backend, limit=140) for backend in ("unisono", "gloo"))
+    assert ours == gloo and ours[0] == ours[1]

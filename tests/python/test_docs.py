@@ -1,19 +1,27 @@
-"""The programs in docs/pytorch.md run as they stand there."""
+"""The programs in docs/pytorch.md and docs/deepspeed.md run as they stand there."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs/pytorch.md").read_text()
-PROGRAMS = {re.findall(r"^## (.*)", TEXT[:match.start()], re.M)[-1]: match[1]
-            for match in re.finditer(r"^```python\n(.*?)^```", TEXT, re.M | re.S)}
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def programs(name):
+    """{(document, heading): program}"""
+    text = (DOCS / name).read_text()
+    return {(name, re.findall(r"^## (.*)", text[:match.start()], re.M)[-1]): match[1]
+            for match in re.finditer(r"^```python\n(.*?)^```", text, re.M | re.S)}
+
+
+PROGRAMS = {**programs("pytorch.md"), **programs("deepspeed.md")}
 
 
 def execute(name):
-    exec(compile(PROGRAMS[name], name, "exec"), {"__name__": "__main__"})
+    exec(compile(PROGRAMS[name], " ".join(name), "exec"), {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", PROGRAMS, ids=": ".join)
 def test_program(run, name):
     run(2, execute, name)

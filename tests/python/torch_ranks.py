@@ -44,3 +44,11 @@ def model(width=16, seed=0):
 
 def batch(rank, step, width=16):
     return tensor_of(rank, (8, width), torch.float32, seed=step)
+
+
+def llama():
+    """A small one, as Hugging Face has it."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+    torch.manual_seed(0)
+    return LlamaForCausalLM(LlamaConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, vocab_size=96,
+                                        num_attention_heads=4, num_key_value_heads=2))

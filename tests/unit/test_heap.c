@@ -337,12 +337,13 @@ static void test_many_live_blocks(void) {
     CHECK(uni_heap_find(heap, live[next_random() % LIVE], &b));
   double finds = seconds() - start;
   CHECK(uni_heap_check(heap));
-  printf("%d live blocks: give and take %.0f ns, find %.0f ns\n", LIVE, pairs * 1e9 / ROUNDS,
-         finds * 1e9 / ROUNDS);
+  printf("%d live blocks: give and take %.0f ns, find %.0f ns\n", LIVE, pairs * 1e9 / (double)ROUNDS,
+         finds * 1e9 / (double)ROUNDS);
   start = seconds();
   for (int i = 0; i < ROUNDS; i++)
     CHECK(uni_heap_take(heap, 65536, &b) && uni_heap_give(heap, b.start, &freed));
-  printf("the same block again and again: take and give %.0f ns\n", (seconds() - start) * 1e9 / ROUNDS);
+  printf("the same block again and again: take and give %.0f ns\n",
+         (seconds() - start) * 1e9 / (double)ROUNDS);
   free(live);
   uni_heap_delete(heap);
   munmap(region, bytes);

@@ -6,35 +6,54 @@ from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
-from torch.distributed import distributed_c10d as c10d
 
-import unisono.torch  # noqa: F401 - the operators
+from ..torch import compile
+from ..torch.group import find_group, groups_of_this_rank
+
+
+def no_result(*_: object) -> None:
+    """The fake kernel of an operator that returns nothing."""
 
 
 class Operators:
     """Operators of an engine's namespace. Those that its own library has defined get our kernels, the others are
-    defined. `kernels` maps a schema to the function."""
+    defined. `kernels` maps a schema to the function and, for torch.compile, its fake kernel (None: it cannot be compiled).
+    """
 
-    def __init__(self, namespace: str, kernels: dict[str, Callable]) -> None:
+    def __init__(self, namespace: str, kernels: dict[str, tuple[Callable, Callable | None]]) -> None:
         self._library = torch.library.Library(namespace, "FRAGMENT")
-        for schema, kernel in kernels.items():
+        for schema, (kernel, fake) in kernels.items():
             name = schema[:schema.index("(")]
             if torch._C._get_operation_overload(f"{namespace}::{name}", "") is None:
                 self._library.define(schema)
             takes_tensors = "Tensor" in schema[:schema.index("->")]
-            self._library.impl(name, kernel, "CPU" if takes_tensors else "CompositeExplicitAutograd",
-                               allow_override=True)
+            self._library.impl(name, kernel, "CPU" if takes_tensors else "CompositeExplicitAutograd", allow_override=True)
+        self._provide_fakes(namespace, {schema[:schema.index("(")]: fake for schema, (_, fake) in kernels.items() if fake})
+
+    def _provide_fakes(self, namespace: str, fakes: dict[str, Callable]) -> None:
+        """Under this key an engine may still register fake kernels of its own, as SGLang does for one of them."""
+        operators = [getattr(getattr(torch.ops, namespace), name).default for name in fakes]
+        for operator, (name, fake) in zip(operators, fakes.items(), strict=True):
+            compile.keep_order(operator, self._library)
+            self._library.impl(name, compile.teaching(operators, fake), "CompositeExplicitAutograd", allow_override=True)
 
     def remove(self) -> None:
         """The engine's own kernels serve again."""
         self._library._destroy()
 
 
-def find_group(size: int, rank: int) -> dist.ProcessGroup:
-    """This process's group of that size in which it has that rank: the world, else the first that was made."""
-    groups = [dist.group.WORLD, *(g for g in c10d._world.pg_group_ranks if isinstance(g, dist.ProcessGroup))]
-    for group in groups:
-        if group.size() == size and group.rank() == rank:
-            return group
-    raise RuntimeError(f"unisono: torch.distributed has no process group of {size} ranks in which this process is rank "
-                       f"{rank}; make it before the first collective")
+def group_of(ranks: list[int], size: int, rank: int) -> dist.ProcessGroup:
+    """The process group of the ranks that the engine's words say, else the only one of that size in which this process
+    has that rank."""
+    group = find_group(ranks)
+    if group is not None:
+        return group
+    possible = {}
+    for group in groups_of_this_rank():
+        if (group.size(), group.rank()) == (size, rank):
+            possible.setdefault(tuple(dist.get_process_group_ranks(group)), group)
+    if len(possible) != 1:
+        raise RuntimeError(f"unisono: a process group of {size} ranks in which this process is rank {rank} is wanted, and "
+                           f"torch.distributed has {list(possible) or 'none'}; make the group of the ranks {ranks} before "
+                           "the first collective")
+    return next(iter(possible.values()))

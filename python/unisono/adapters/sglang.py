@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 
 import torch
+import torch.distributed as dist
 
-from .operators import Operators, find_group
+from .operators import Operators, group_of, no_result
 
 SUM = 0  # the only operation of shm_allreduce
 
@@ -19,9 +20,9 @@ def install() -> None:
     global _installed
     if _installed is None:
         _installed = Operators("sgl_kernel", {
-            "initialize(int size, int rank) -> ()": _initialize,
-            "shm_allreduce(Tensor(a!) data, int reduce_op) -> ()": _all_reduce,
-            "shm_allgather(Tensor data, int dim) -> Tensor": _all_gather})
+            "initialize(int size, int rank) -> ()": (_initialize, None),
+            "shm_allreduce(Tensor(a!) data, int reduce_op) -> ()": (_all_reduce, no_result),
+            "shm_allgather(Tensor data, int dim) -> Tensor": (_all_gather, _fake_all_gather)})
 
 
 def uninstall() -> None:
@@ -39,10 +40,13 @@ def _initialize(size: int, rank: int) -> None:
 
 
 @functools.cache
-def _group():
+def _group() -> dist.ProcessGroup:
+    """SGLang's ranks count through the tensor-parallel groups, one group after the other."""
     if _wanted is None:
         raise RuntimeError("unisono: call torch.ops.sgl_kernel.initialize(size, rank) first")
-    return find_group(*_wanted)
+    size, rank = _wanted
+    first = dist.get_rank() - rank
+    return group_of(list(range(first, first + size)), size, rank)
 
 
 def _all_reduce(data: torch.Tensor, reduce_op: int) -> None:
@@ -53,5 +57,9 @@ def _all_reduce(data: torch.Tensor, reduce_op: int) -> None:
 
 def _all_gather(data: torch.Tensor, dim: int) -> torch.Tensor:
     parts = [torch.empty_like(data, memory_format=torch.contiguous_format) for _ in range(_group().size())]
-    torch.distributed.all_gather(parts, data.contiguous(), _group())
+    dist.all_gather(parts, data.contiguous(), _group())
     return torch.cat(parts, dim)
+
+
+def _fake_all_gather(data: torch.Tensor, dim: int) -> torch.Tensor:
+    return torch.cat([data] * _group().size(), dim)

@@ -3,10 +3,12 @@ shm_send_tensor_list and shm_recv_tensor_list on unisono."""
 
 from __future__ import annotations
 
+import re
+
 import torch
 import torch.distributed as dist
 
-from .operators import Operators, find_group
+from .operators import Operators, group_of, no_result
 
 _installed: Operators | None = None
 _groups: list[dist.ProcessGroup] = []  # by the handle
@@ -17,13 +19,13 @@ def install() -> None:
     global _installed
     if _installed is None:
         _installed = Operators("_C", {
-            "init_shm_manager(str name, int group_size, int rank) -> int": _init,
-            "join_shm_manager(int handle, str name) -> str": _join,
-            "shm_allreduce(int handle, Tensor(a!) data) -> ()": _all_reduce,
-            "shm_gather(int handle, Tensor data, Tensor[](a!)? outputs, int dst) -> ()": _gather,
-            "shm_all_gather(int handle, Tensor data, Tensor(a!) output) -> ()": _all_gather,
-            "shm_send_tensor_list(int handle, Tensor[](a) tensor_list, int dst) -> ()": _send,
-            "shm_recv_tensor_list(int handle, int src) -> Tensor[](a)": _receive})
+            "init_shm_manager(str name, int group_size, int rank, int thread_num=1) -> int": (_init, None),
+            "join_shm_manager(int handle, str name) -> str": (_join, None),
+            "shm_allreduce(int handle, Tensor(a!) data) -> ()": (_all_reduce, no_result),
+            "shm_gather(int handle, Tensor data, Tensor[](a!)? outputs, int dst) -> ()": (_gather, no_result),
+            "shm_all_gather(int handle, Tensor data, Tensor(a!) output) -> ()": (_all_gather, no_result),
+            "shm_send_tensor_list(int handle, Tensor[](a) tensor_list, int dst) -> ()": (_send, None),
+            "shm_recv_tensor_list(int handle, int src) -> Tensor[](a)": (_receive, None)})
 
 
 def uninstall() -> None:
@@ -34,8 +36,12 @@ def uninstall() -> None:
     _installed = None
 
 
-def _init(name: str, group_size: int, rank: int) -> int:
-    _groups.append(find_group(group_size, rank))
+def _init(name: str, group_size: int, rank: int, thread_num: int = 1) -> int:
+    """vLLM's names end with the ranks, as "...-tp:0-[0-1]-cpushm". Its newer versions give the number of threads, which
+    here is PyTorch's affair."""
+    named = re.search(r"\[(\d+(?:-\d+)*)\]", name)
+    ranks = [int(r) for r in named[1].split("-")] if named else []
+    _groups.append(group_of(ranks, group_size, rank))
     return len(_groups) - 1
 
 

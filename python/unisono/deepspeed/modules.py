@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed import distributed_c10d as c10d
+
+from ..torch.group import find_group
 
 Ranks = list[int]
 
@@ -43,7 +44,6 @@ class CCLModule:
 
     def __init__(self) -> None:
         self._groups: dict[tuple[int, ...], dist.ProcessGroup] = {}
-        self._cached: dict[str, tuple] = {}
 
     def get_available_coll(self) -> list[str]:
         return ["broadcast", "all_reduce", "inference_all_reduce", "all_reduce_caching", "barrier", "all_gather",
@@ -62,15 +62,13 @@ class CCLModule:
     def initialize(self, size: int, rank: int, kvs: torch.Tensor) -> None:
         _check_world(size, rank)
         self._groups = {tuple(range(size)): dist.group.WORLD}
-        self._cached = {}
 
     def initialize_sub_comm(self, size: int, rank: int, kvs: torch.Tensor, ranks: Ranks) -> None:
         """Called by the ranks of a process group that torch.distributed has."""
-        for group, members in c10d._world.pg_group_ranks.items():
-            if sorted(members, key=members.get) == list(ranks):
-                self._groups[tuple(ranks)] = group
-                return
-        raise ValueError(f"unisono: torch.distributed has no process group of the ranks {ranks}; use new_group first")
+        group = find_group(ranks)
+        if group is None:
+            raise ValueError(f"unisono: torch.distributed has no process group of the ranks {ranks}; use new_group first")
+        self._groups[tuple(ranks)] = group
 
     def get_rank(self, group: int = 0) -> int:
         return dist.get_rank()
@@ -94,10 +92,9 @@ class CCLModule:
 
     def all_reduce_caching(self, data, op, match_id: str, group: Ranks, async_op: bool):
         """The same reduction again: a match id belongs to one size, type and operation."""
-        what = (data.numel(), data.dtype, torch_op(op), tuple(group))
-        if self._cached.setdefault(match_id, what) != what:
-            raise ValueError(f"unisono: match_id {match_id!r} was used for {self._cached[match_id]}, now for {what}")
-        return self.all_reduce(data, op, group, async_op)
+        backend = self._group(group)._get_backend(data.device)
+        work = backend.all_reduce_cached(data, dist.ReduceOp(torch_op(op)), match_id, async_op)
+        return work if async_op else None
 
     def inference_all_reduce(self, data, op):
         torch.ops.unisono.all_reduce_(data, {"PRODUCT": "prod"}.get(op.name, op.name.lower()))

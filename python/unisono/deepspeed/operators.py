@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from ..torch.compile import register_effect
+from ..torch import compile
 from ..torch.operators import library
 
 NAMES = {"inference_all_reduce": "(Tensor self) -> Tensor", "inference_all_reduce_": "(Tensor(a!) self) -> Tensor(a!)"}
@@ -41,12 +41,13 @@ def provide() -> None:
     for name, schema in NAMES.items():
         if not _is_defined(name):
             _definitions.define(name + schema)
-    rules = {("inference_all_reduce", "Meta"): torch.empty_like, ("inference_all_reduce_", "Meta"): lambda tensor: tensor,
-             ("inference_all_reduce_", "Functionalize"): _functionalized}
-    for (name, key), rule in rules.items():
-        if not _has_kernel(name, key):
-            _definitions.impl(name, rule, key)
-    register_effect("deepspeed::inference_all_reduce", _definitions)
+    functional = torch.ops.deepspeed.inference_all_reduce.default
+    _definitions.impl("inference_all_reduce", compile.teaching([functional], torch.empty_like), "Meta", allow_override=True)
+    rules = {"Meta": lambda tensor: tensor, "Functionalize": _functionalized}
+    for key, rule in rules.items():
+        if not _has_kernel("inference_all_reduce_", key):
+            _definitions.impl("inference_all_reduce_", rule, key)
+    compile.keep_order(functional, _definitions)
     library.unisono_operators_serve_deepspeed(1)
 
 

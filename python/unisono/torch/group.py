@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from collections.abc import Sequence
 
+import torch
 import torch.distributed as dist
 
 from . import _backend
@@ -17,7 +19,15 @@ _default: ProcessGroupUnisono | None = None  # the default group's, whose world 
 
 def current_default() -> ProcessGroupUnisono | None:
     """The backend of the default process group, if it is unisono."""
-    return None if _default is None or _default.is_shut_down else _default
+    if _default is not None and not _default.is_shut_down:
+        return _default
+    if not dist.is_initialized():
+        return None
+    try:  # shrink_group has put another one in its place
+        backend = dist.group.WORLD._get_backend(torch.device("cpu"))
+    except RuntimeError:
+        return None
+    return backend if isinstance(backend, ProcessGroupUnisono) else None
 
 
 def default_group() -> ProcessGroupUnisono:
@@ -26,6 +36,16 @@ def default_group() -> ProcessGroupUnisono:
     if group is None:
         raise RuntimeError('unisono: call torch.distributed.init_process_group("unisono") first')
     return group
+
+
+def groups_of_this_rank() -> list[dist.ProcessGroup]:
+    """All process groups that this process is a member of; the default one first."""
+    return [dist.group.WORLD, *(g for g in dist.distributed_c10d._world.pg_group_ranks if isinstance(g, dist.ProcessGroup))]
+
+
+def find_group(ranks: Sequence[int]) -> dist.ProcessGroup | None:
+    """The process group of these global ranks, in this order."""
+    return next((g for g in groups_of_this_rank() if dist.get_process_group_ranks(g) == list(ranks)), None)
 
 
 def create(options: dist.distributed_c10d._DistributedBackendOptions, _: object) -> ProcessGroupUnisono:

@@ -125,5 +125,5 @@ FLOAT_KERNELS(float64, double, float64, SAME, STORE_FLOAT64, AVERAGE_FLOAT64)
 #include "kernels/install.h"
 
 void uni_install_generic(struct uni_kernels *table) {
-  install_all(table);
+  INSTALL_ALL();
 }

@@ -63,16 +63,20 @@ INLINE vec xor_vec(vec a, vec b) {
 
 /* IEEE 754-2019 minimum and maximum. The two operand orders agree unless the operands are equal (then it is
  * the zero's sign that matters: OR and AND of the bits give it) or one is a NaN (then both are there: OR of
- * the bits is a NaN, for the maximum one is put in). */
-#define FLOATS(TYPE, NAN_BITS, MASK)                                                                         \
+ * the bits is a NaN, for the maximum one is put in). Left out where the includer has instructions for them.
+ */
+#define EXTREMES(TYPE)                                                                                       \
   INLINE vec minimum_##TYPE(vec a, vec b) {                                                                  \
     return lesser_##TYPE(a, b) | lesser_##TYPE(b, a);                                                        \
   }                                                                                                          \
   INLINE vec maximum_##TYPE(vec a, vec b) {                                                                  \
     vec ordered = (vec)(((v_##TYPE)a == (v_##TYPE)a) & ((v_##TYPE)b == (v_##TYPE)b));                        \
     return (greater_##TYPE(a, b) & greater_##TYPE(b, a)) | ~ordered;                                         \
-  }                                                                                                          \
-  INLINE vec result_##TYPE(vec a, size_t n_in) { /* the one NaN that results have */                         \
+  }
+
+/* The one NaN that results have. */
+#define RESULT(TYPE, NAN_BITS, MASK)                                                                         \
+  INLINE vec result_##TYPE(vec a, size_t n_in) {                                                             \
     (void)n_in;                                                                                              \
     return select_vec((vec)((v_##TYPE)a == (v_##TYPE)a), a, (vec)((MASK){0} + (NAN_BITS)));                  \
   }
@@ -95,8 +99,12 @@ ORDER(uint64)
 ORDER(float32)
 ORDER(float64)
 
-FLOATS(float32, 0x7fc00000, v_uint32)
-FLOATS(float64, 0x7ff8000000000000, v_uint64)
+#ifndef HAVE_EXTREMES
+EXTREMES(float32)
+EXTREMES(float64)
+#endif
+RESULT(float32, 0x7fc00000, v_uint32)
+RESULT(float64, 0x7ff8000000000000, v_uint64)
 
 INLINE vec average_float32(vec a, size_t n_in) {
   return result_float32((vec)((v_float32)a / (float)n_in), n_in);

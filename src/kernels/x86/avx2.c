@@ -33,6 +33,6 @@ static inline void stream_vec(char *to, vec v) {
 #include "kernels/x86/stream.h"
 
 void uni_install_avx2(struct uni_kernels *table) {
-  install_all(table);
+  INSTALL_ALL();
   table->stream = stream;
 }

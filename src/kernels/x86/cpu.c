@@ -51,7 +51,8 @@ static uint32_t saved_states(const uint32_t words[CPUID_WORDS]) {
   uint32_t low, high;
   if (!(words[LEAF1_ECX] & bit_OSXSAVE))
     return 0;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  /* volatile: else the compiler may do it before the question, on processors that do not have it */
+  __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return low;
 }
 
