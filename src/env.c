@@ -9,7 +9,8 @@
 
 enum { DEFAULT_TIMEOUT_MS = 10 * 60 * 1000 };
 
-static const char *const algorithm_names[UNI_ALGORITHMS] = {"auto", "inline", "staged", "pull", "push"};
+static const char *const algorithm_names[UNI_ALGORITHMS] = {"auto",   "inline", "oneshot",
+                                                            "staged", "pull",   "push"};
 
 const char *uni_algorithm_name(enum uni_algorithm algorithm) {
   return algorithm_names[algorithm];
@@ -26,12 +27,25 @@ unisono_status uni_env_algorithm(enum uni_algorithm *algorithm) {
       return UNISONO_OK;
     }
   return uni_fail(UNISONO_ERROR_INVALID,
-                  "UNISONO_ALGORITHM=%s is no algorithm; use auto, inline, staged, pull or push", text);
+                  "UNISONO_ALGORITHM=%s is no algorithm; use auto, inline, oneshot, staged, pull or push",
+                  text);
 }
 
 bool uni_env_guard(void) {
   const char *text = getenv("UNISONO_GUARD");
   return text && strcmp(text, "1") == 0;
+}
+
+unisono_status uni_env_tune(enum uni_tune *tune) {
+  const char *text = getenv("UNISONO_TUNE");
+  *tune = UNI_TUNE_ONCE;
+  if (!text || !*text)
+    return UNISONO_OK;
+  if (strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+    return uni_fail(UNISONO_ERROR_INVALID,
+                    "UNISONO_TUNE=%s is neither 0 (never measure the machine) nor 1 (measure it now)", text);
+  *tune = *text == '0' ? UNI_TUNE_NEVER : UNI_TUNE_ALWAYS;
+  return UNISONO_OK;
 }
 
 static bool parse_whole(const char *text, long most, int *value) {

@@ -59,6 +59,13 @@ static unisono_status birth_of_world(struct uni_world *world, const unisono_conf
                             .pool = config->pool};
   unisono_status status = uni_comm_new(world, &birth, comm);
   free(ranks);
+  if (status || !world->settings.rounds)
+    return status;
+  status = uni_costs_measure(*comm, world->settings.rounds);
+  if (status) {
+    unisono_comm_destroy(*comm);
+    *comm = NULL;
+  }
   return status;
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "costs/costs.h"
 #include "env.h"
 #include "rendezvous/letter.h"
 #include "shm/segment.h"
@@ -19,6 +20,8 @@ struct uni_settings {
   bool fences;                  /* some process has no membarrier: who publishes has to fence itself */
   bool crowded;                 /* more threads of ranks than processors */
   int lanes;                    /* threads that every rank may use */
+  int rounds;                   /* of measuring the machine when all have met; 0: it is known */
+  struct uni_costs costs;
 };
 
 struct uni_inbox_entry {

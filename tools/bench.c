@@ -16,15 +16,14 @@ static size_t next_size(const struct bench_options *options, size_t bytes) {
   return bytes > options->max / (size_t)options->factor ? 0 : bytes * (size_t)options->factor;
 }
 
-/* The sizes to measure, and the bytes that the buffers need for the largest sample. */
-static size_t plan(const struct bench *bench, struct result *results, size_t *room) {
+size_t bench_plan(const struct bench *bench, struct shape *shapes, size_t *room) {
   size_t n = 0;
   *room = 64;
   for (size_t bytes = bench->options->min; bytes; bytes = next_size(bench->options, bytes)) {
     struct shape shape = bench_shape(bench, bytes);
-    if (n && shape.bytes == results[n - 1].shape.bytes)
+    if (n && shape.bytes == shapes[n - 1].bytes)
       continue;
-    results[n++].shape = shape;
+    shapes[n++] = shape;
     size_t sample = shape.stride * (size_t)shape.calls;
     *room = sample > *room ? sample : *room;
   }
@@ -58,7 +57,7 @@ static bool memory_suffices(const struct bench *bench, size_t room) {
   return false;
 }
 
-static bool make_buffers(struct bench *bench, size_t room) {
+bool bench_make_buffers(struct bench *bench, size_t room) {
   if (!bench_agree(bench, memory_suffices(bench, room)))
     return false;
   bench->send = allocate(bench, room);
@@ -71,7 +70,7 @@ static bool make_buffers(struct bench *bench, size_t room) {
   return bench_agree(bench, fine);
 }
 
-static void free_buffers(struct bench *bench) {
+void bench_free_buffers(struct bench *bench) {
   bench_tiles_free(bench);
   release(bench, bench->send);
   release(bench, bench->recv);
@@ -79,9 +78,9 @@ static void free_buffers(struct bench *bench) {
   free(bench->displs);
 }
 
-static bool measure_all(struct bench *bench, struct result *results, size_t n) {
+static bool measure_all(struct bench *bench, const struct shape *shapes, struct result *results, size_t n) {
   for (size_t i = 0; i < n; i++) {
-    bench_measure(bench, &results[i].shape, &results[i]);
+    bench_measure(bench, &shapes[i], &results[i]);
     if (bench->rank == 0)
       bench_progress_clear();
     if (!bench_agree(bench, !bench->wrong))
@@ -111,14 +110,15 @@ static bool write_outputs(struct bench *bench, const struct result *results, siz
 }
 
 static bool bench_all(struct bench *bench) {
-  struct result results[64];
-  size_t room, n = plan(bench, results, &room);
-  if (!bench_agree(bench, outputs_possible(bench)) || !make_buffers(bench, room))
+  struct shape shapes[BENCH_SIZES];
+  struct result results[BENCH_SIZES];
+  size_t room, n = bench_plan(bench, shapes, &room);
+  if (!bench_agree(bench, outputs_possible(bench)) || !bench_make_buffers(bench, room))
     return false;
   if (bench->rank == 0)
     bench_table_header(bench);
-  bool right = measure_all(bench, results, n);
-  free_buffers(bench);
+  bool right = measure_all(bench, shapes, results, n);
+  bench_free_buffers(bench);
   return right && write_outputs(bench, results, n);
 }
 
@@ -156,6 +156,10 @@ static int fail(const char *what) {
 
 static int join(const struct bench_options *options) {
   unisono_comm *comm;
+  if (options->algorithms) {
+    fputs("unisono bench: --algorithms starts the ranks itself, once for each algorithm\n", stderr);
+    return TOOL_USAGE;
+  }
   if (options->bind) {
     fputs("unisono bench: --bind is for whoever starts the ranks, as unisono run --bind core\n", stderr);
     return TOOL_USAGE;
@@ -165,7 +169,21 @@ static int join(const struct bench_options *options) {
   return rank_main(options, comm);
 }
 
-static int child_main(const struct bench_options *options, int rank, const unisono_unique_id *id,
+/* Meets once for each algorithm: rank 0's environment forces it. */
+static int compare(const struct bench_options *options, int rank, const unisono_unique_id *ids) {
+  unisono_comm *comms[BENCH_ALGORITHMS];
+  for (int i = 0; i < BENCH_ALGORITHMS; i++) {
+    setenv("UNISONO_ALGORITHM", bench_algorithms[i], 1);
+    if (unisono_comm_init(&comms[i], options->ranks, rank, &ids[i], NULL) != UNISONO_OK)
+      return fail("cannot join the other ranks");
+  }
+  bool fine = bench_compare(options, comms);
+  for (int i = 0; i < BENCH_ALGORITHMS; i++)
+    unisono_comm_destroy(comms[i]);
+  return fine ? TOOL_OK : TOOL_FAILED;
+}
+
+static int child_main(const struct bench_options *options, int rank, const unisono_unique_id *ids,
                       pid_t parent) {
   unisono_comm *comm;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -175,7 +193,9 @@ static int child_main(const struct bench_options *options, int rank, const uniso
     fprintf(stderr, "unisono bench: no processor to bind rank %d to\n", rank);
     return TOOL_FAILED;
   }
-  if (unisono_comm_init(&comm, options->ranks, rank, id, NULL) != UNISONO_OK)
+  if (options->algorithms)
+    return compare(options, rank, ids);
+  if (unisono_comm_init(&comm, options->ranks, rank, &ids[0], NULL) != UNISONO_OK)
     return fail("cannot join the other ranks");
   return rank_main(options, comm);
 }
@@ -223,15 +243,18 @@ static int wait_for(pid_t *ranks, int n, int result) {
 }
 
 static int start_all(const struct bench_options *options) {
-  unisono_unique_id id;
+  unisono_unique_id ids[BENCH_ALGORITHMS];
   pid_t parent = getpid(), *ranks = calloc((size_t)options->ranks, sizeof *ranks);
   int started = 0, result = TOOL_OK;
-  if (!ranks || unisono_get_unique_id(&id) != UNISONO_OK)
+  if (!ranks)
     return fail("cannot start");
+  for (int i = 0; i < BENCH_ALGORITHMS; i++)
+    if (unisono_get_unique_id(&ids[i]) != UNISONO_OK)
+      return fail("cannot start");
   for (; started < options->ranks && result == TOOL_OK; started++) {
     ranks[started] = fork();
     if (ranks[started] == 0)
-      exit(child_main(options, started, &id, parent));
+      exit(child_main(options, started, ids, parent));
     if (ranks[started] < 0) {
       fprintf(stderr, "unisono bench: cannot start rank %d: %s\n", started, strerror(errno));
       result = TOOL_FAILED;

@@ -19,6 +19,7 @@ struct bench_options {
   unisono_op op;
   bool shared; /* memory of unisono_mem_alloc */
   bool in_place, bind;
+  bool algorithms; /* each of them forced, in turn */
   long iterations; /* samples a size; 0: as many as fit into `seconds` */
   long warmup;     /* samples before, not counted; 0: by size */
   double seconds;  /* for each size */
@@ -90,6 +91,18 @@ struct operation {
   double trips;                       /* one-way trips that one call is */
 };
 
+/* bench.c */
+enum { BENCH_ALGORITHMS = 6, BENCH_SIZES = 64 };
+/* The sizes to measure, and the bytes that the buffers need for the largest sample. */
+size_t bench_plan(const struct bench *bench, struct shape *shapes, size_t *room);
+bool bench_make_buffers(struct bench *bench, size_t room);
+void bench_free_buffers(struct bench *bench);
+
+/* bench_algorithms.c */
+extern const char *const bench_algorithms[BENCH_ALGORITHMS];
+/* Measures all algorithms side by side; comms: one for each, forced. */
+bool bench_compare(const struct bench_options *options, unisono_comm *const *comms);
+
 /* bench_operations.c */
 extern const struct operation bench_operations[];
 const struct operation *bench_operation(const char *name); /* NULL: none */
@@ -109,6 +122,10 @@ size_t bench_element_bytes(unisono_dtype dtype);
 
 /* bench_measure.c */
 void bench_measure(struct bench *bench, const struct shape *shape, struct result *result);
+/* One sample of the operation, in µs a call. */
+double bench_time(struct bench *bench, const struct shape *shape, long sample);
+/* Replaces each rank's times by the slowest rank's. */
+void bench_slowest(struct bench *bench, double *times, size_t n);
 struct shape bench_shape(const struct bench *bench, size_t bytes);
 bool bench_agree(struct bench *bench, bool fine); /* true where it is fine on every rank */
 _Noreturn void bench_fail(const struct bench *bench, const char *what);

@@ -36,7 +36,7 @@ bool bench_agree(struct bench *bench, bool fine) {
 }
 
 /* The slowest rank's times, on every rank. */
-static void slowest(struct bench *bench, double *times, size_t n) {
+void bench_slowest(struct bench *bench, double *times, size_t n) {
   must(bench, "all_reduce", unisono_all_reduce(times, times, n, UNISONO_FLOAT64, UNISONO_MAX, bench->comm));
 }
 
@@ -75,7 +75,7 @@ static struct call make_call(struct bench *bench, const struct shape *shape, int
 }
 
 /* One sample of the operation, in µs a call. */
-static double time_operation(struct bench *bench, const struct shape *shape, long sample) {
+double bench_time(struct bench *bench, const struct shape *shape, long sample) {
   const struct operation *operation = bench->options->operation;
   struct call calls[MOST_CALLS];
   for (int k = 0; k < shape->calls; k++) {
@@ -113,11 +113,11 @@ static double warm_up(struct bench *bench, const struct shape *shape) {
   double start = 0;
   for (long i = 0; i < samples; i++) {
     start = microseconds();
-    time_operation(bench, shape, i);
+    bench_time(bench, shape, i);
     time_copy(bench, shape, i);
   }
   double time = microseconds() - start;
-  slowest(bench, &time, 1);
+  bench_slowest(bench, &time, 1);
   return time;
 }
 
@@ -159,11 +159,11 @@ void bench_measure(struct bench *bench, const struct shape *shape, struct result
     exit(1);
   }
   for (long i = 0; i < samples; i++) {
-    times[i] = time_operation(bench, shape, i);
+    times[i] = bench_time(bench, shape, i);
     copies[i] = time_copy(bench, shape, i);
     bench_progress(bench, shape, i + 1, samples);
   }
-  slowest(bench, times, 2 * (size_t)samples);
+  bench_slowest(bench, times, 2 * (size_t)samples);
   result->shape = *shape;
   result->samples = samples;
   result->time = summarize(times, samples);

@@ -17,7 +17,21 @@ const char *bench_op_name(unisono_op op) {
   return op_names[op];
 }
 
-enum { MIN = 256, MAX, FACTOR, DTYPE, OP, MEMORY, IN_PLACE, ITERATIONS, WARMUP, SECONDS, JSON, PLOT };
+enum {
+  MIN = 256,
+  MAX,
+  FACTOR,
+  DTYPE,
+  OP,
+  MEMORY,
+  IN_PLACE,
+  ITERATIONS,
+  WARMUP,
+  SECONDS,
+  JSON,
+  PLOT,
+  ALGORITHMS
+};
 
 static const struct argp_option option_table[] = {
     {NULL, 'n', "N", 0, "Start N ranks (default: one for each processor)", 1},
@@ -32,6 +46,8 @@ static const struct argp_option option_table[] = {
     {"seconds", SECONDS, "S", 0, "Time for each size, about (default: 0.3)", 4},
     {"iterations", ITERATIONS, "N", 0, "Samples of each size, whatever time they take", 4},
     {"warmup", WARMUP, "N", 0, "Samples before that are not counted (default: 10; 2 above 1M)", 4},
+    {"algorithms", ALGORITHMS, NULL, 0,
+     "Compare the library's choice with every algorithm forced, call by call", 4},
     {"json", JSON, "FILE", 0, "Write machine, settings and all percentiles to FILE", 5},
     {"plot", PLOT, "FILE", 0, "Draw time over size to FILE, by its name .svg or .png (needs gnuplot)", 5},
     {0}};
@@ -92,6 +108,8 @@ static void check(const struct bench_options *options, const struct argp_state *
     argp_error(state, "%s is not measured in place", options->operation->name);
   if (options->plot && options->operation->sends == NOTHING)
     argp_error(state, "--plot draws time over size, and %s has no size", options->operation->name);
+  if (options->algorithms && (options->json || options->plot))
+    argp_error(state, "--algorithms prints a table, without --json and --plot");
   check_type(options, state);
 }
 
@@ -140,6 +158,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     break;
   case IN_PLACE:
     options->in_place = true;
+    break;
+  case ALGORITHMS:
+    options->algorithms = true;
     break;
   case JSON:
     options->json = text;

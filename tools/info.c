@@ -37,6 +37,10 @@ static void print_cache(const struct cache *cache) {
          mebi ? size / 1024 : size, mebi ? "MiB" : "KiB", cache->shared_by, cache->shared_by == 1 ? "" : "s");
 }
 
+static void print_costs(const struct machine *m) {
+  printf("costs\n  %s\n", m->library.costs);
+}
+
 static void print_topology(const struct machine *m) {
   printf("topology\n");
   printf("  packages    %d\n", m->packages);
@@ -63,6 +67,7 @@ int info_main(int argc, char **argv) {
   print_processor(&machine);
   print_topology(&machine);
   print_memory(&machine);
+  print_costs(&machine);
   printf("system\n  kernel      %s\n  C library   glibc %s\n", machine.kernel, machine.libc);
   printf("engines\n  none: between machines comes with a later release\n");
   return TOOL_OK;

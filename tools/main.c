@@ -12,6 +12,7 @@ static const struct subcommand {
 } subcommands[] = {
     {"run", "start the ranks of a program on this machine", run_main},
     {"bench", "measure an operation, with every result checked", bench_main},
+    {"tune", "measure what the choice of algorithms rests on", tune_main},
     {"info", "show what the library found on this machine", info_main},
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };

@@ -11,6 +11,7 @@ enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2, TOOL_MAX_RANKS = 4096 };
 /* Each gets argv[0] as "unisono run" and returns the exit status. */
 int run_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
+int tune_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 
 /* Values of options; anything else than a number in the range ends the program with a usage error. */

@@ -34,31 +34,35 @@ static char *result_stage(const unisono_comm *comm, const struct uni_lane *lane,
   return uni_stage_place(comm, owner, index, UNI_STAGE_OUT, chunk->index);
 }
 
-/* Where this rank's result goes to. */
+/* Where this rank's result goes to: its own buffer, and what other processors hold, the peers' buffers and
+ * its stage for those who cannot be written to. */
 struct places {
-  void **direct; /* buffers */
-  size_t n;
-  char *stage; /* NULL, or for those who cannot be written to */
+  void **out;
+  size_t n, n_own;
+  bool is_pushed, is_staged;
 };
 
 static struct places find_places(const unisono_comm *comm, const struct uni_lane *lane,
                                  const struct uni_chunk *chunk, const struct uni_part *part, void **room) {
   const struct uni_run *run = &comm->run;
-  struct places places = {.direct = room};
-  bool is_missing = false;
-  if (run->call.kind == UNI_REDUCE_SCATTER || takes_result(&run->call, comm->rank))
-    room[places.n++] = (char *)run->call.recv + part->to;
-  for (int r = 0; r < comm->size && run->call.kind != UNI_REDUCE_SCATTER; r++) {
+  struct places to = {.out = room};
+  bool is_shared = uni_kind_shares_result(run->call.kind) && !chunk->whole, is_missing = false;
+  if (!is_shared || takes_result(&run->call, comm->rank))
+    room[to.n++] = (char *)run->call.recv + part->to;
+  to.n_own = to.n;
+  for (int r = 0; r < comm->size && is_shared; r++) {
     if (r == comm->rank || !takes_result(&run->call, r))
       continue;
     if (is_pushed(comm, r, part))
-      room[places.n++] = run->recv[r].base + part->to;
+      room[to.n++] = run->recv[r].base + part->to;
     else
       is_missing = true;
   }
-  if (is_missing && !is_readable(comm, comm->rank, part))
-    places.stage = result_stage(comm, lane, chunk, comm->rank);
-  return places;
+  to.is_pushed = to.n > to.n_own;
+  to.is_staged = is_missing && !is_readable(comm, comm->rank, part);
+  if (to.is_staged)
+    room[to.n++] = result_stage(comm, lane, chunk, comm->rank);
+  return to;
 }
 
 static void move_on(void **pointers, size_t n, size_t bytes) {
@@ -66,22 +70,32 @@ static void move_on(void **pointers, size_t n, size_t bytes) {
     pointers[i] = (char *)pointers[i] + bytes;
 }
 
-/* Streams the result to the stage piece by piece, each while it is in the nearest cache. */
+/* Streams the result to where other processors hold the lines, piece by piece, each while it is in the
+ * nearest cache. */
 static void fold_and_stream(const unisono_comm *comm, struct places to, const void **inputs, size_t bytes) {
   enum { PIECE = 8 << 10 };
   _Alignas(UNI_LINE) char piece[PIECE];
-  void *only[1] = {piece}, **out = to.n ? to.direct : only;
+  void *only[1] = {piece}, **near = to.n_own ? to.out : only;
   size_t n;
   for (size_t at = 0; at < bytes; at += n) {
     n = bytes - at < PIECE ? bytes - at : PIECE;
-    call_kernel(&comm->run.call, out, to.n ? to.n : 1, inputs, (size_t)comm->size, n);
-    comm->kernels->stream(to.stage + at, out[0], n);
+    call_kernel(&comm->run.call, near, 1, inputs, (size_t)comm->size, n);
+    for (size_t i = to.n_own; i < to.n; i++)
+      comm->kernels->stream(to.out[i], near[0], n);
     move_on((void **)inputs, (size_t)comm->size, n);
-    move_on(to.direct, to.n, n);
+    move_on(to.out, to.n, n);
   }
 }
 
-void uni_fold_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk) {
+static void fold(const unisono_comm *comm, struct places to, const void **inputs, size_t bytes,
+                 bool streams) {
+  if (streams)
+    fold_and_stream(comm, to, inputs, bytes);
+  else
+    call_kernel(&comm->run.call, to.out, to.n, inputs, (size_t)comm->size, bytes);
+}
+
+void uni_fold_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk) {
   size_t index = (size_t)(lane - comm->run.lanes), n = (size_t)comm->size;
   const void **inputs = comm->run.inputs + index * n;
   struct uni_part mine = uni_part_of(comm, chunk, comm->rank, comm->rank);
@@ -92,13 +106,13 @@ void uni_fold_chunk(const unisono_comm *comm, const struct uni_lane *lane, const
     inputs[r] = uni_part_source(comm, lane, chunk, r, &part);
   }
   struct places to = find_places(comm, lane, chunk, &mine, comm->run.outputs + index * (n + 1));
-  if (to.stage && uni_outflow_streams(&lane->outflow, mine.bytes)) {
-    fold_and_stream(comm, to, inputs, mine.bytes);
-    return;
-  }
-  if (to.stage)
-    to.direct[to.n++] = to.stage;
-  call_kernel(&comm->run.call, to.direct, to.n, inputs, n, mine.bytes);
+  if (to.is_pushed && comm->kernels->stream && mine.bytes >= UNI_OUTFLOW_LEAST) {
+    struct uni_outflow_costs *costs = uni_outflow_of(lane->outflow.pushes, mine.bytes);
+    struct uni_outflow_turn turn = uni_outflow_begin(costs);
+    fold(comm, to, inputs, mine.bytes, turn.streams);
+    uni_outflow_end(costs, &turn, mine.bytes);
+  } else
+    fold(comm, to, inputs, mine.bytes, to.is_staged && uni_outflow_streams(&lane->outflow, mine.bytes));
 }
 
 void uni_gather_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk) {

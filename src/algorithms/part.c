@@ -27,6 +27,7 @@ struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *l
   }
   if (uni_kind_shares_result(comm->run.call.kind))
     chunk.slice = slice_of(comm, chunk.to - chunk.from);
+  chunk.whole = plan->one_shot;
   return chunk;
 }
 
@@ -34,10 +35,12 @@ bool uni_parts_are_alike(enum uni_kind kind) {
   return kind == UNI_BROADCAST || kind == UNI_ALL_GATHER || kind == UNI_GATHER || kind == UNI_ALL_GATHERV;
 }
 
-/* What `owner` folds. */
+/* What `owner` folds: its slice, or all of the chunk. */
 static struct uni_part slice(const struct uni_chunk *chunk, int owner) {
   size_t bytes = chunk->to - chunk->from;
   size_t from = least(bytes, chunk->slice * (size_t)owner), to = least(bytes, from + chunk->slice);
+  if (chunk->whole)
+    from = 0, to = bytes;
   return (struct uni_part){
       .from = chunk->from + from, .bytes = to - from, .stage = from, .to = chunk->from + from};
 }

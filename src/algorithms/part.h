@@ -11,6 +11,7 @@ struct uni_chunk {
   size_t from, to;
   size_t room;  /* bytes of a stage that belong to each reader, where readers read different things */
   size_t slice; /* bytes that each rank folds, where they share the result; the last ones' may be less */
+  bool whole;   /* each rank folds all of it, for itself */
 };
 
 struct uni_part {

@@ -36,7 +36,7 @@ char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int whi
 
 void uni_stage_advance(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
-  if (run->plan.algorithm == UNI_STAGED)
+  if (run->plan.algorithm == UNI_STAGED || run->plan.algorithm == UNI_ONE_SHOT)
     run->staged = (turn_of(&run->plan, run->lanes[0].chunks - 1) + 1) * run->plan.room;
 }
 
@@ -53,7 +53,7 @@ void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const stru
     if (!uni_view_covers(&run->send[comm->rank], part.from, part.bytes))
       uni_outflow_copy(&lane->outflow, comm->kernels->stream, stage + part.stage,
                        (const char *)run->call.send + part.from, part.bytes);
-    if (uni_parts_are_alike(run->call.kind))
+    if (chunk->whole || uni_parts_are_alike(run->call.kind))
       break;
   }
 }

@@ -22,7 +22,7 @@ char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int whi
 
 void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_copy_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
-void uni_fold_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
+void uni_fold_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_gather_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
 
 #endif

@@ -31,6 +31,7 @@ static void stage_first_chunk(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   size_t bytes = uni_call_send_bytes(&run->call, comm->size, comm->rank);
   run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
+  run->plan.one_shot = uni_select_one_shot(comm, &run->call);
   uni_stage_begin(comm, run->plan.chunk * uni_select_rooms(comm, run->call.kind));
   run->plan.has_edges = false;
   if (bytes == 0 || uni_view_covers(&run->send[comm->rank], 0, bytes))

@@ -4,41 +4,86 @@
 #include "collectives/refs.h"
 #include "comm.h"
 
-enum {
-  INLINE_BYTES = 4096,   /* up to here everybody reducing everything is cheaper than a second barrier */
-  INLINE_ALL = 16 << 10, /* of all ranks together: what each of them reads */
-  INLINE_ALL_CROWDED = 64 << 10, /* the same where a barrier is several switches between processes */
-  LANE_BYTES = 64 << 10          /* a thread is worth its synchronisation from here on */
-};
-
-static size_t whole_lines(size_t bytes) {
-  return bytes ? (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE : UNI_LINE;
-}
+enum { LANE_BYTES = 64 << 10 }; /* a thread is worth its synchronisation from here on */
 
 static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
+static size_t whole_lines(size_t bytes) {
+  return bytes ? (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE : UNI_LINE;
+}
+
+/* ---- the cost model: where two algorithms take the same time. docs/performance.md has the formulas. */
+
+struct price { /* of a step, and of a line of data; picoseconds */
+  double turn, write, read, fold;
+};
+
+/* Where ranks share processors, a step is as many switches between processes, and all else is little. */
+static struct price price_of(const unisono_comm *comm) {
+  enum { SWITCH = 2500000 };
+  const uint32_t *ps = comm->world->settings.costs.ps;
+  double turn = comm->world->settings.crowded ? (double)SWITCH * comm->size : ps[UNI_COST_TURN];
+  return (struct price){turn, ps[UNI_COST_WRITE], ps[UNI_COST_READ], ps[UNI_COST_FOLD]};
+}
+
+/* Bytes at which what `fixed` costs more is made up for by what a line costs less. */
+static size_t crossing(double fixed, double line) {
+  return line > 0 && fixed / line < SIZE_MAX / UNI_LINE / 2 ? (size_t)(fixed / line) * UNI_LINE
+                                                            : SIZE_MAX / 2;
+}
+
+/* Inline, every rank writes its block, reads all others' and folds all. Where the buffers turn out to be
+ * shared, a rank reads its slice of each, writes it to each, and folds no more; for that it takes two turns.
+ */
+static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
+  struct price p = price_of(comm);
+  double n = comm->size, others = n - 1;
+  if (uni_kind_shares_result(kind))
+    return crossing(2 * p.turn, p.write / n + p.read * others * others / n + p.fold * others);
+  return crossing(2 * p.turn, p.write); /* a copy that a shared buffer does not need */
+}
+
+/* In one shot, every rank reads and folds everything, else a slice, and reads the others' results: which is a
+ * step more. What it begins with, the readers' processors hold: it takes the time of several. */
+static size_t one_shot_until(const unisono_comm *comm) {
+  enum { RESULTS = 4 };
+  struct price p = price_of(comm);
+  double n = comm->size, others = n - 1;
+  double step = comm->world->settings.crowded ? p.turn : RESULTS * p.turn;
+  return crossing(step, others * (p.read * (n - 2) / n + p.fold));
+}
+
+/* ---- what follows from it */
+
 /* The bytes that one rank may write behind its line. */
-static size_t most_inline(const unisono_comm *comm) {
-  bool crowded = comm->world->settings.crowded;
-  size_t most = (crowded ? INLINE_ALL_CROWDED : INLINE_ALL) / (size_t)comm->size;
+static size_t most_inline(const unisono_comm *comm, enum uni_kind kind) {
+  bool is_large = comm->world->settings.crowded || kind == UNI_BROADCAST; /* whose root does not wait */
+  size_t room = is_large ? UNI_INLINE_MAX : UNI_SLOT_PAYLOAD;
   switch (comm->world->settings.algorithm) {
   case UNI_INLINE:
     return UNI_INLINE_MAX;
   case UNI_AUTO:
-    most = least(most, crowded ? UNI_INLINE_MAX : INLINE_BYTES);
-    return most < UNI_HEADER_PAYLOAD ? UNI_HEADER_PAYLOAD : most;
+    room = least(room, inline_until(comm, kind));
+    return room < UNI_HEADER_PAYLOAD ? UNI_HEADER_PAYLOAD : room;
   default:
     return 0;
   }
 }
 
 void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]) {
-  size_t most = most_inline(comm);
   for (int kind = 0; kind < UNI_KINDS; kind++)
-    ends[kind] = 1 + most / (uni_kind_scatters((enum uni_kind)kind) ? (size_t)comm->size : 1);
+    ends[kind] = 1 + most_inline(comm, (enum uni_kind)kind) /
+                         (uni_kind_scatters((enum uni_kind)kind) ? (size_t)comm->size : 1);
   ends[UNI_ALL_TO_ALLV] = ends[UNI_ALL_GATHERV] = 0; /* the ranks' blocks differ */
+}
+
+bool uni_select_one_shot(const unisono_comm *comm, const struct uni_call *call) {
+  enum uni_algorithm forced = comm->world->settings.algorithm;
+  if (call->kind != UNI_ALL_REDUCE)
+    return false;
+  return forced == UNI_ONE_SHOT || (forced == UNI_AUTO && call->block < one_shot_until(comm));
 }
 
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
@@ -52,10 +97,10 @@ size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind) {
 
 /* A root stages while the others still copy what it staged before. With n pieces all of it takes n + 1 steps
  * of a piece: the fewest bytes a step are the root of bytes times what a step costs, in bytes. */
-static size_t pipelined_chunk(size_t bytes) {
-  enum { STEP = 6 << 10 }; /* bytes that are staged while the others are told of a chunk */
-  size_t pieces = 1;
-  while (pieces * pieces * STEP < bytes)
+static size_t pipelined_chunk(const unisono_comm *comm, size_t bytes) {
+  struct price p = price_of(comm);
+  size_t step = crossing(p.turn, p.read + p.write), pieces = 1;
+  while (pieces * pieces * step < bytes)
     pieces++;
   return whole_lines(bytes / pieces + 1);
 }
@@ -64,7 +109,7 @@ size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *
   size_t most = comm->layout.stage_bytes;
   most = most / uni_select_rooms(comm, call->kind) / UNI_LINE * UNI_LINE;
   if (call->kind == UNI_BROADCAST && !comm->world->settings.crowded)
-    most = least(most, pipelined_chunk(comm->run.lanes[0].bytes));
+    most = least(most, pipelined_chunk(comm, comm->run.lanes[0].bytes));
   /* the ranks' shares are known to be alike, but for v-collectives */
   return uni_kind_is_v(call->kind) ? most : least(most, whole_lines(comm->run.lanes[0].bytes));
 }
@@ -123,7 +168,12 @@ static void plan_results(unisono_comm *comm, bool send_covered) {
   bool middle = find_middle(comm, edges);
   bool has_edges = middle && (edges[0] > 0 || edges[1] < plan->total);
   plan->gathers = true;
-  if (!send_covered) {
+  plan->one_shot = plan->one_shot && !plan->together;
+  if (plan->one_shot) {
+    plan->chunk = uni_select_staged_chunk(comm, &comm->run.call);
+    plan->algorithm = UNI_ONE_SHOT;
+    plan->gathers = false;
+  } else if (!send_covered) {
     plan->chunk = uni_select_staged_chunk(comm, &comm->run.call);
     plan->algorithm = UNI_STAGED;
     plan->gathers = !middle || has_edges;

@@ -18,6 +18,9 @@ size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind);
 /* The size of a chunk where some rank stages what it sends. */
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call);
 
+/* Does each rank fold everything for itself, where all data is staged? */
+bool uni_select_one_shot(const unisono_comm *comm, const struct uni_call *call);
+
 /* After the arrival, when run->send and run->recv say where every buffer is: fills in run->plan, whose total
  * and lanes are set. */
 void uni_select_plan(unisono_comm *comm);

@@ -100,7 +100,8 @@ unisono_status uni_settings_agree(const struct uni_letter *hellos, int n, struct
   }
   settings->lanes = (int)lanes;
   settings->crowded = is_crowded(hellos, n, lanes);
-  return UNISONO_OK;
+  /* ranks that share a processor would measure each other's turns */
+  return uni_costs_find(&settings->costs, n > 1 && !settings->crowded, &settings->rounds);
 }
 
 void uni_settings_pack(const struct uni_settings *settings, struct uni_letter *letter) {
@@ -109,6 +110,9 @@ void uni_settings_pack(const struct uni_settings *settings, struct uni_letter *l
   letter->words[2] = settings->fences;
   letter->words[3] = settings->crowded;
   letter->words[4] = (uint64_t)settings->lanes;
+  letter->words[5] = (uint64_t)settings->rounds;
+  _Static_assert(sizeof settings->costs <= sizeof(uint64_t[UNI_LETTER_WORDS - 6]), "the costs must fit");
+  memcpy(&letter->words[6], &settings->costs, sizeof settings->costs);
 }
 
 void uni_settings_unpack(const struct uni_letter *letter, struct uni_settings *settings) {
@@ -117,4 +121,7 @@ void uni_settings_unpack(const struct uni_letter *letter, struct uni_settings *s
   settings->fences = letter->words[2] != 0;
   settings->crowded = letter->words[3] != 0;
   settings->lanes = letter->words[4] > 0 && letter->words[4] < 4096 ? (int)letter->words[4] : 1;
+  settings->rounds = letter->words[5] <= UNI_COST_ROUNDS ? (int)letter->words[5] : 0;
+  memcpy(&settings->costs, &letter->words[6], sizeof settings->costs);
+  uni_costs_bound(&settings->costs);
 }

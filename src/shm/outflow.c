@@ -6,19 +6,19 @@
 #include "clock.h"
 
 enum {
-  LARGE = 12 << 10, /* bytes: from here on the copy's two sides fill the nearest cache */
-  TIME_EVERY = 8,   /* copies */
-  PROBE_EVERY = 64, /* copies: how often the other way is tried */
+  TIME_EVERY = 8,    /* uses */
+  PROBE_EVERY = 256, /* uses: how often the other way is tried */
+  PROBE_LENGTH = 4,  /* uses in a row */
+  PROBE_SOON = 64,   /* uses: how often at most, where the costs have changed */
   DEAR = 115, /* picoseconds a byte: plain stores that cost less mean that the cache is shared, and then a
                  reader loses more on what was streamed than the writer wins */
   GAIN = 20   /* picoseconds a byte: less is not worth the fence */
 };
 
-static void copy(bool streamed, uni_stream_fn stream, void *to, const void *from, size_t bytes) {
-  if (streamed)
-    stream(to, from, bytes);
-  else
-    memcpy(to, from, bytes);
+struct uni_outflow_costs *uni_outflow_of(struct uni_outflow_costs classes[UNI_OUTFLOW_CLASSES],
+                                         size_t bytes) {
+  int power = __builtin_clzl(UNI_OUTFLOW_LEAST) - __builtin_clzl(bytes);
+  return &classes[power < UNI_OUTFLOW_CLASSES ? power : UNI_OUTFLOW_CLASSES - 1];
 }
 
 /* Falls at once and rises slowly: what delays a copy now and then is not its cost. */
@@ -37,30 +37,53 @@ static void choose(struct uni_outflow_costs *costs) {
     costs->streams = plain > DEAR && plain > stream + GAIN;
 }
 
-static void copy_timed(struct uni_outflow_costs *costs, bool streamed, uni_stream_fn stream, void *to,
-                       const void *from, size_t bytes) {
-  int64_t began = uni_now();
-  copy(streamed, stream, to, from, bytes);
+/* The other way is tried several times in a row, and only the last one counts: what the one way left behind
+ * in the caches is not the other's cost. */
+struct uni_outflow_turn uni_outflow_begin(struct uni_outflow_costs *costs) {
+  uint32_t turn = costs->turns++;
+  struct uni_outflow_turn t = {.streams = costs->streams, .timed = turn % TIME_EVERY == TIME_EVERY - 1};
+  if (turn < PROBE_LENGTH) {
+    t.streams = !t.streams;
+    t.timed = turn == PROBE_LENGTH - 1;
+  }
+  t.began = t.timed ? uni_now() : 0;
+  return t;
+}
+
+/* Is it time to try the other way again? Sooner where the cost of the way in use is not what it was. */
+static bool is_stale(const struct uni_outflow_costs *costs) {
+  uint32_t now = costs->cost[costs->streams];
+  bool changed = now > costs->last + costs->last / 3 || now < costs->last - costs->last / 4;
+  return costs->turns >= PROBE_EVERY || (costs->turns >= PROBE_SOON && changed);
+}
+
+void uni_outflow_end(struct uni_outflow_costs *costs, const struct uni_outflow_turn *turn, size_t bytes) {
+  if (!turn->timed)
+    return;
   atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor, not only its sight */
-  learn(&costs->cost[streamed], (uint64_t)(uni_now() - began) * 1000 / bytes);
+  learn(&costs->cost[turn->streams], (uint64_t)(uni_now() - turn->began) * 1000 / bytes);
   choose(costs);
+  if (costs->turns == TIME_EVERY)
+    costs->last = costs->cost[costs->streams];
+  else if (is_stale(costs))
+    costs->turns = 0;
 }
 
 void uni_outflow_copy(struct uni_outflow *flow, uni_stream_fn stream, void *to, const void *from,
                       size_t bytes) {
-  struct uni_outflow_costs *costs = bytes < LARGE ? &flow->small : &flow->large;
   if (!stream || bytes < UNI_OUTFLOW_LEAST) {
     memcpy(to, from, bytes);
     return;
   }
-  uint32_t turn = costs->copies++;
-  bool is_probe = turn % PROBE_EVERY == TIME_EVERY - 1;
-  if (turn % TIME_EVERY == TIME_EVERY - 1)
-    copy_timed(costs, costs->streams != is_probe, stream, to, from, bytes);
+  struct uni_outflow_costs *costs = uni_outflow_of(flow->copies, bytes);
+  struct uni_outflow_turn turn = uni_outflow_begin(costs);
+  if (turn.streams)
+    stream(to, from, bytes);
   else
-    copy(costs->streams, stream, to, from, bytes);
+    memcpy(to, from, bytes);
+  uni_outflow_end(costs, &turn, bytes);
 }
 
-bool uni_outflow_streams(const struct uni_outflow *flow, size_t bytes) {
-  return bytes >= UNI_OUTFLOW_LEAST && (bytes < LARGE ? flow->small.streams : flow->large.streams);
+bool uni_outflow_streams(struct uni_outflow *flow, size_t bytes) {
+  return bytes >= UNI_OUTFLOW_LEAST && uni_outflow_of(flow->copies, bytes)->streams;
 }

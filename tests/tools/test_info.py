@@ -17,7 +17,7 @@ class Info(CommandTest):
     def test_every_section(self):
         _, output, _ = self.command("info")
         sections = [line for line in output.decode().splitlines() if not line.startswith(" ")]
-        self.assertEqual(sections[1:], ["processor", "topology", "memory", "system", "engines"])
+        self.assertEqual(sections[1:], ["processor", "topology", "memory", "costs", "system", "engines"])
         self.assertRegex(sections[0], r"^unisono \d+\.\d+\.\d+$")
 
     def test_facts(self):

@@ -299,7 +299,7 @@ class Usage(CommandTest):
             self.assertEqual(output, b"[0] 5 --help\n")
 
     def test_help_and_version(self):
-        for words in ([], ["run"], ["bench"], ["info"]):
+        for words in ([], ["run"], ["bench"], ["tune"], ["info"]):
             status, output, errors = self.command(*words, "--help")
             self.assertEqual((status, errors), (0, b""))
             self.assertIn(b"Usage: unisono", output)

@@ -1,0 +1,131 @@
+/* The constants, measured by the first two ranks of a world while the others wait. Each is the best of some
+ * rounds: what disturbs a measurement makes it longer. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "collectives/select.h"
+#include "comm.h"
+#include "costs/costs.h"
+#include "error.h"
+#include "kernels/fpenv.h"
+
+enum { BLOCK = 64 << 10, CALLS = 16 };
+
+struct bench {
+  unisono_comm *pair;
+  float *mine, *result; /* a block each, in two halves */
+  struct uni_costs best;
+  size_t at; /* where in the stages */
+};
+
+static void note(struct bench *b, enum uni_cost cost, int64_t ns, int64_t times) {
+  int64_t ps = ns * 1000 / times;
+  if (ps > 0 && ps < (int64_t)b->best.ps[cost])
+    b->best.ps[cost] = (uint32_t)ps;
+}
+
+static unisono_status time_exchange(struct bench *b) {
+  unisono_status status = unisono_barrier(b->pair);
+  int64_t began = uni_now();
+  for (int i = 0; i < CALLS && !status; i++)
+    status = unisono_barrier(b->pair);
+  note(b, UNI_COST_EXCHANGE, uni_now() - began, CALLS);
+  return status;
+}
+
+/* An all-gather of different counts is never inline, and has one exchange more: with next to no data it takes
+ * an exchange and a turn. */
+static unisono_status time_turn(struct bench *b) {
+  static const size_t counts[2] = {1, 1}, displs[2] = {0, 1};
+  unisono_status status = UNISONO_OK;
+  int64_t began = uni_now();
+  for (int i = 0; i < CALLS && !status; i++)
+    status = unisono_all_gatherv(b->mine, 1, b->result, counts, displs, UNISONO_FLOAT32, b->pair);
+  note(b, UNI_COST_TURN, uni_now() - began - (int64_t)b->best.ps[UNI_COST_EXCHANGE] * CALLS / 1000, CALLS);
+  return status;
+}
+
+/* Each writes a block into its stage, as a collective does, and reads the other's. */
+static unisono_status time_stage(struct bench *b) {
+  unisono_comm *pair = b->pair;
+  char *mine = uni_comm_stage(pair, pair->rank, 0, UNI_STAGE_IN) + b->at;
+  const char *theirs = uni_comm_stage(pair, 1 - pair->rank, 0, UNI_STAGE_IN) + b->at;
+  unisono_status status = unisono_barrier(pair);
+  if (status)
+    return status;
+  int64_t began = uni_now();
+  uni_outflow_copy(&pair->run.lanes[0].outflow, pair->kernels->stream, mine, b->mine, BLOCK);
+  atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor */
+  note(b, UNI_COST_WRITE, uni_now() - began, BLOCK / UNI_LINE);
+  status = unisono_barrier(pair); /* what the other wrote is there */
+  if (status)
+    return status;
+  began = uni_now();
+  memcpy(b->result, theirs, BLOCK);
+  note(b, UNI_COST_READ, uni_now() - began, BLOCK / UNI_LINE);
+  b->at = (b->at + BLOCK) % (pair->layout.stage_ring / BLOCK * BLOCK);
+  return UNISONO_OK;
+}
+
+static void time_fold(struct bench *b) {
+  enum { HALF = BLOCK / 2 / sizeof(float) };
+  const void *inputs[2] = {b->mine, b->mine + HALF};
+  void *output = b->result;
+  uint64_t environment = uni_fpenv_enter();
+  int64_t began = uni_now();
+  b->pair->kernels->fold[UNISONO_FLOAT32][UNISONO_SUM](&output, 1, inputs, 2, HALF);
+  note(b, UNI_COST_FOLD, uni_now() - began, BLOCK / UNI_LINE);
+  uni_fpenv_leave(environment);
+}
+
+static unisono_status run_rounds(struct bench *b, int rounds) {
+  unisono_status status = UNISONO_OK;
+  for (int i = 0; i < rounds && !status; i++) {
+    status = time_exchange(b);
+    if (!status)
+      status = time_turn(b);
+    if (!status)
+      status = time_stage(b);
+    time_fold(b);
+  }
+  return status;
+}
+
+/* By the first two ranks of `comm`. */
+static unisono_status measure_pair(unisono_comm *comm, int rounds, struct uni_costs *costs) {
+  static const int both[2] = {0, 1};
+  struct bench b = {.mine = calloc(2, BLOCK)};
+  memset(&b.best, 0xff, sizeof b.best);
+  if (!b.mine)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for measuring");
+  b.result = b.mine + BLOCK / sizeof(float);
+  unisono_status status = unisono_comm_create(comm, both, 2, &b.pair);
+  if (!status)
+    status = run_rounds(&b, rounds);
+  unisono_comm_destroy(b.pair);
+  free(b.mine);
+  uni_costs_bound(&b.best);
+  *costs = b.best;
+  return status;
+}
+
+unisono_status uni_costs_measure(unisono_comm *comm, int rounds) {
+  struct uni_costs costs = uni_costs_default;
+  unisono_status status = UNISONO_OK;
+  if (comm->rank < 2)
+    status = measure_pair(comm, rounds, &costs);
+  if (status && !uni_comm_is_broken(comm)) /* the others wait */
+    uni_comm_break(comm, status, "rank %d, while the machine was measured: %s", comm->rank,
+                   unisono_last_error());
+  if (!status)
+    status = unisono_broadcast(costs.ps, UNI_COSTS, UNISONO_UINT32, 0, comm);
+  if (status)
+    return status;
+  comm->world->settings.costs = costs;
+  uni_select_inline(comm, comm->run.inline_ends);
+  if (comm->rank == 0)
+    uni_costs_keep(&costs);
+  return UNISONO_OK;
+}
