@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unisono.h>
@@ -74,5 +75,10 @@ int tune_main(int argc, char **argv) {
   if (unisono_get_info(&info) != UNISONO_OK)
     return TOOL_FAILED;
   printf("%s\n", info.costs);
+  if (!strstr(info.costs, " from ")) {
+    fprintf(stderr,
+            "unisono tune: nothing was kept: there is no cache folder, or the processors have other work\n");
+    return TOOL_FAILED;
+  }
   return TOOL_OK;
 }

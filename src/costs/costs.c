@@ -8,7 +8,7 @@
 #include "error.h"
 #include "log.h"
 
-enum { FIRST_USE_ROUNDS = 40 };
+enum { FIRST_USE_ROUNDS = 16 };
 
 static const char *const names[UNI_COSTS] = {"exchange", "turn", "write", "read", "fold"};
 

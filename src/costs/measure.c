@@ -11,7 +11,7 @@
 #include "error.h"
 #include "kernels/fpenv.h"
 
-enum { BLOCK = 64 << 10, CALLS = 16 };
+enum { BLOCK = 64 << 10, CALLS = 16, HURRY_MS = 10, PATIENCE_MS = 3000 };
 
 struct bench {
   unisono_comm *pair;
@@ -80,21 +80,36 @@ static void time_fold(struct bench *b) {
   uni_fpenv_leave(environment);
 }
 
-static unisono_status run_rounds(struct bench *b, int rounds) {
+static unisono_status run_round(struct bench *b) {
+  unisono_status status = time_exchange(b);
+  if (!status)
+    status = time_turn(b);
+  if (!status)
+    status = time_stage(b);
+  time_fold(b);
+  return status;
+}
+
+/* Half of the rounds have to fit into the time, or the processors have other work, and the costs stay those
+ * that are built in: nobody is to wait for what is only there to make him faster. */
+static unisono_status run_rounds(struct bench *b, int rounds, bool *enough) {
+  int64_t end = uni_now() + (rounds == UNI_COST_ROUNDS ? PATIENCE_MS : HURRY_MS) * UNI_MS;
   unisono_status status = UNISONO_OK;
-  for (int i = 0; i < rounds && !status; i++) {
-    status = time_exchange(b);
+  int done = 0;
+  for (uint8_t late = 0; done < rounds && !status; done++) {
+    uint8_t mine = uni_now() > end;
+    status = unisono_all_reduce(&mine, &late, 1, UNISONO_UINT8, UNISONO_MAX, b->pair);
+    if (late)
+      break;
     if (!status)
-      status = time_turn(b);
-    if (!status)
-      status = time_stage(b);
-    time_fold(b);
+      status = run_round(b);
   }
+  *enough = done >= rounds / 2;
   return status;
 }
 
 /* By the first two ranks of `comm`. */
-static unisono_status measure_pair(unisono_comm *comm, int rounds, struct uni_costs *costs) {
+static unisono_status measure_pair(unisono_comm *comm, int rounds, struct uni_costs *costs, bool *enough) {
   static const int both[2] = {0, 1};
   struct bench b = {.mine = calloc(2, BLOCK)};
   memset(&b.best, 0xff, sizeof b.best);
@@ -103,19 +118,21 @@ static unisono_status measure_pair(unisono_comm *comm, int rounds, struct uni_co
   b.result = b.mine + BLOCK / sizeof(float);
   unisono_status status = unisono_comm_create(comm, both, 2, &b.pair);
   if (!status)
-    status = run_rounds(&b, rounds);
+    status = run_rounds(&b, rounds, enough);
   unisono_comm_destroy(b.pair);
   free(b.mine);
   uni_costs_bound(&b.best);
-  *costs = b.best;
+  if (*enough)
+    *costs = b.best;
   return status;
 }
 
 unisono_status uni_costs_measure(unisono_comm *comm, int rounds) {
   struct uni_costs costs = uni_costs_default;
   unisono_status status = UNISONO_OK;
+  bool enough = false;
   if (comm->rank < 2)
-    status = measure_pair(comm, rounds, &costs);
+    status = measure_pair(comm, rounds, &costs, &enough);
   if (status && !uni_comm_is_broken(comm)) /* the others wait */
     uni_comm_break(comm, status, "rank %d, while the machine was measured: %s", comm->rank,
                    unisono_last_error());
@@ -125,7 +142,7 @@ unisono_status uni_costs_measure(unisono_comm *comm, int rounds) {
     return status;
   comm->world->settings.costs = costs;
   uni_select_inline(comm, comm->run.inline_ends);
-  if (comm->rank == 0)
+  if (comm->rank == 0 && enough)
     uni_costs_keep(&costs);
   return UNISONO_OK;
 }

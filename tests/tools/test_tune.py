@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -40,21 +41,29 @@ class Tune(CommandTest):
         self.assertIn(output.strip(), self.run_well("info")[0])
 
     def test_first_use_measures_and_the_second_does_not(self):
-        self.run_well(*BENCH)
+        end = time.monotonic() + 30
+        while not any(file.is_file() for file in self.cache.rglob("*")):
+            if time.monotonic() > end:
+                self.skipTest("the processors had other work for 30 seconds")
+            self.run_well(*BENCH)
         before = self.kept().stat().st_mtime_ns
         self.run_well(*BENCH)
         self.assertEqual(self.kept().stat().st_mtime_ns, before)
         self.assertIn("system Linux", self.kept().read_text())
 
     def test_damaged_file_is_measured_anew(self):
-        self.run_well(*BENCH)
+        self.run_well("tune")
         self.kept().write_text(self.kept().read_text()[:-3])
         self.assertIn("damaged: measuring anew", self.run_well(*BENCH)[1])
+        self.run_well("tune")
         self.assertEqual(self.run_well(*BENCH)[1], "")
 
     def test_no_place_to_keep_it(self):
         self.environment["XDG_CACHE_HOME"] = "/proc"
         self.assertEqual(self.run_well(*BENCH)[1], "")
+        status, _, errors = self.command("tune")
+        self.assertEqual(status, 1)
+        self.assertIn(b"nothing was kept", errors)
 
     def test_without(self):
         self.environment["UNISONO_TUNE"] = "0"
