@@ -24,6 +24,7 @@ set(CMAKE_INSTALL_PREFIX /usr CACHE PATH "" FORCE)
 set(CMAKE_INSTALL_LIBDIR lib/${debian_multiarch} CACHE PATH "" FORCE)
 set(CMAKE_SKIP_INSTALL_RPATH ON) # the loader knows these places
 set(CMAKE_INSTALL_SO_NO_EXE ON)
+add_compile_definitions(_FORTIFY_SOURCE=2)
 add_link_options(LINKER:-z,relro LINKER:-z,now)
 
 # Neither goes into a package.

@@ -4,9 +4,9 @@
 #   cmake --build build-package --target package
 
 set(runtime libunisono${PROJECT_VERSION_MAJOR})
-set(components library development)
-if(UNISONO_TOOLS)
-  list(APPEND components tools)
+set(components library development tools)
+if(NOT UNISONO_TOOLS OR NOT UNISONO_MAN)
+  message(FATAL_ERROR "the packages have the command and the man pages: UNISONO_TOOLS and UNISONO_MAN are to be ON")
 endif()
 
 # ---------------------------------------------------------------------- what every package has to bring
@@ -22,6 +22,14 @@ endfunction()
 add_documents(library ${runtime})
 add_documents(development libunisono-dev)
 add_documents(tools unisono-tools)
+
+# Programs and libraries go without what only debuggers and the curious read.
+function(strip_file component file)
+  install(CODE "execute_process(COMMAND ${CMAKE_STRIP} --strip-unneeded -R .comment
+    \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${file}\" COMMAND_ERROR_IS_FATAL ANY)" COMPONENT ${component})
+endfunction()
+strip_file(library ${CMAKE_INSTALL_LIBDIR}/libunisono.so.${PROJECT_VERSION})
+strip_file(tools ${CMAKE_INSTALL_BINDIR}/unisono)
 
 # Man pages are compressed; the links among them are links to compressed ones.
 foreach(component development tools)
@@ -45,7 +53,6 @@ set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_CONTACT "The unisono developers <unisono@example.org>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_COMPONENTS_ALL ${components})
-set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
   OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 
