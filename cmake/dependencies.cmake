@@ -56,6 +56,9 @@ endfunction()
 # Each package has a first line of its own: CPack puts no default before the description.
 set(CPACK_DEFAULT_PACKAGE_DESCRIPTION_SUMMARY "${CPACK_PACKAGE_DESCRIPTION_SUMMARY}")
 
+file(GLOB packages_before ${CPACK_UNISONO_CONTROL}/../*.deb) # of another version, perhaps
+file(REMOVE ${packages_before})
+
 write_symbols()
 file(WRITE ${CPACK_UNISONO_CONTROL}/triggers "activate-noawait ldconfig\n")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA ${CPACK_UNISONO_CONTROL}/symbols ${CPACK_UNISONO_CONTROL}/shlibs

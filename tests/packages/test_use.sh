@@ -6,6 +6,14 @@
 # Environment: MULTIARCH (triplet), CC, and for another processor TOOLCHAIN (file) and EMULATOR (command).
 set -eu
 packages=$1
+
+for tool in dpkg pkg-config cmake readelf; do
+  command -v $tool >/dev/null || {
+    echo "skipped: there is no $tool"
+    exit 77
+  }
+done
+
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(mktemp -d)
 work=$(mktemp -d)
@@ -51,13 +59,6 @@ check_depends() { # PACKAGE FILE
     esac
   done
 }
-
-for tool in dpkg pkg-config cmake readelf; do
-  command -v $tool >/dev/null || {
-    echo "skipped: there is no $tool"
-    exit 77
-  }
-done
 
 mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates" "$root/var/lib/dpkg/triggers"
 touch "$root/var/lib/dpkg/status"
