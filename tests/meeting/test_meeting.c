@@ -114,7 +114,7 @@ static void test_death_while_meeting(void) {
   config.timeout_ms = test_slow_ms(5000);
   if (self->rank == self->size - 1) {
     test_await(0, 1);
-    test_sleep_us(100000);
+    test_sleep_us((int64_t)test_slow_ms(300) * 1000); /* it is on its way */
     kill(test_pid(1), SIGKILL);
     return;
   }
