@@ -62,7 +62,7 @@ def build(model: Path, case: Case, directory: Path) -> None:
     for file in MODELS.glob("*.pml"):
         shutil.copy(file, directory)
     run(["spin", "-a", *case.options, model.name], directory)
-    run([os.environ.get("CC", "gcc"), "-O1" if case.must_hold else "-O0", "-w", "-DSAFETY", "-DCOLLAPSE",
+    run([os.environ.get("CC", "gcc"), "-O2" if case.must_hold else "-O0", "-w", "-DSAFETY", "-DCOLLAPSE",
          "-DVECTORSZ=2048", f"-DMEMLIM={MEGABYTES}", "-o", "pan", "pan.c"], directory)
 
 
