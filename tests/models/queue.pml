@@ -27,6 +27,7 @@
  *   mutation 9: the look before the helper's sleep is left out where another thread is at it
  *   mutation 10: the look before the waiter's sleep is left out where another thread is at it
  *   mutation 11: a thread moves operations on beside another
+ *   mutation 12: who wakes the helper looks whether it sleeps before `wakes` has changed (no seq_cst)
  */
 #ifndef OPERATIONS
 #define OPERATIONS 1
@@ -52,7 +53,8 @@
 #define COUNTS(x) ((x) == COLLECTIVES || (x) == PENDING || (x) == ATTENDED)
 #define IS_STATUS(x) ((x) == STATUS(1) || (x) == STATUS(2))
 #define LOADS(p, x) \
-  ((x) == SLEEPERS || (p) != PEER && ((x) == RUN || COUNTS(x)) || (p) == OWNER && IS_STATUS(x))
+  ((x) == SLEEPERS || (p) != PEER && ((x) == RUN || COUNTS(x)) || \
+   (p) == OWNER && (IS_STATUS(x) || (x) == IS_ASLEEP && MUTATION == 12))
 
 #include "memory.pml"
 
@@ -110,9 +112,16 @@ inline retract() {
   add(me, SLEEPERS, -1)
 }
 
+/* Its count and its look are sequentially consistent. */
 inline helper_wake() {
+#if MUTATION == 12
+  seen = LATEST(me, WAKES) + 1; /* nobody else counts here */
+  store(me, WAKES, seen);
+  load(me, IS_ASLEEP, seen);
+#else
   add_acq_rel(me, WAKES, 1);
   atomic { seen = LATEST(me, IS_ASLEEP); acquire(me) }
+#endif
   if
   :: seen -> wake(ON_WAKES); seen = 0
   :: else
