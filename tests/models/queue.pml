@@ -9,12 +9,13 @@
  * Reduced: one communicator; a collective that is done once the peer's stamp has come. The owner's thread
  * starts it, and then waits for it, tests it once, calls a blocking collective, or does nothing of that;
  * in the end it only sees that it is done, as the helper is to move on what nobody attends to. With
- * -DOPERATIONS=2 it starts two at once and waits for the first. Of the sleepers' counters there is
- * places[rank].sleepers; a membarrier is one step; what the mutex `list` guards are variables that change
- * in one step. Sleeps have no time limit, so that a wake-up that gets lost is a deadlock. RUN is the
- * collective under way (struct uni_run), STATUS a request's outcome.
+ * -DOPERATIONS=2 it starts two at once and waits for the first; with -DSTRIDE=2 the peer comes to both at
+ * once. Of the sleepers' counters there is places[rank].sleepers; a membarrier is one step; what the mutex
+ * `list` guards are variables that change in one step. Sleeps have no time limit, so that a wake-up that gets
+ * lost is a deadlock. RUN is the collective under way (struct uni_run), STATUS a request's outcome.
  *
- *   variant: -DOPERATIONS=2
+ *   variant: -DOPERATIONS=2 -DSTRIDE=2
+ *   variant (long): -DOPERATIONS=2
  *
  *   mutation 1: a request is done without release: that overtakes its outcome
  *   mutation 2: `done` is loaded without acquire
@@ -28,9 +29,14 @@
  *   mutation 10: the look before the waiter's sleep is left out where another thread is at it
  *   mutation 11: a thread moves operations on beside another
  *   mutation 12: who wakes the helper looks whether it sleeps before `wakes` has changed (no seq_cst)
+ *   mutation 13 (-DOPERATIONS=2): who has waited wakes the helper before it steps back
  */
 #ifndef OPERATIONS
 #define OPERATIONS 1
+#endif
+
+#ifndef STRIDE
+#define STRIDE 1
 #endif
 
 #define PROCESSORS 3
@@ -294,13 +300,18 @@ inline attend(it) {
   :: announced -> retract(); announced = false
   :: else
   fi;
+#if MUTATION != 13
   add(me, ATTENDED, -1);
+#endif
 #if MUTATION != 6
   load(me, PENDING, seen);
   if
   :: seen -> helper_wake()
   :: else
-  fi
+  fi;
+#endif
+#if MUTATION == 13
+  add(me, ATTENDED, -1)
 #endif
 }
 
@@ -416,7 +427,7 @@ end_asleep:
 proctype peer(byte me) {
   byte seen, stamp;
   do
-  :: stamp < OPERATIONS -> stamp++; store_release(me, STAMP, stamp); ring()
+  :: stamp < OPERATIONS -> stamp = stamp + STRIDE; store_release(me, STAMP, stamp); ring()
   :: else -> break
   od
 }
