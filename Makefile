@@ -48,11 +48,11 @@ clean:
 help:
 	@echo 'make            build the library, the command, the examples and the tests in $(BUILD)/'
 	@echo 'make run        train the digits classifier with every algorithm, then print the bench table'
-	@echo 'make test       all tests: gcc, clang, other processors, sanitizers, lint, Python (about 20 minutes on 2 processors)'
+	@echo 'make test       all tests: gcc, clang, other processors, packages, sanitizers, lint, Python (about 25 minutes on 2 processors)'
 	@echo 'make test-long  the tests that take minutes or gigabytes each'
 	@echo 'make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
-	@echo 'make processors  the kernels and whole runs for RISC-V, Arm and older x86, under QEMU'
+	@echo 'make processors the kernels and whole runs for RISC-V, Arm and older x86, under QEMU'
 	@echo 'make packages   the Debian packages, checked, installed and used, for three processors'
 	@echo 'make python     the Python package and its tests'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
