@@ -57,7 +57,9 @@ endfunction()
 set(CPACK_DEFAULT_PACKAGE_DESCRIPTION_SUMMARY "${CPACK_PACKAGE_DESCRIPTION_SUMMARY}")
 
 file(GLOB packages_before ${CPACK_UNISONO_CONTROL}/../*.deb) # of another version, perhaps
-file(REMOVE ${packages_before})
+if(packages_before)
+  file(REMOVE ${packages_before})
+endif()
 
 write_symbols()
 file(WRITE ${CPACK_UNISONO_CONTROL}/triggers "activate-noawait ldconfig\n")
