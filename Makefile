@@ -3,7 +3,8 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: build run test test-long lint format asan tsan processors python bench bench-quick install clean help
+.PHONY: build run test test-long lint format asan tsan processors packages python bench bench-quick install \
+        package clean help
 
 build:
 	@scripts/setup build
@@ -24,7 +25,7 @@ test:
 	@scripts/setup build test
 	@scripts/test
 
-test-long lint asan tsan processors python:
+test-long lint asan tsan processors packages python:
 	@scripts/setup build test
 	@scripts/test $(@:test-long=long)
 
@@ -34,21 +35,30 @@ format:
 install: build
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
+# For another processor: make package FOR=riscv64, or aarch64.
+package:
+	@scripts/setup build package $(if $(FOR),processors)
+	@cmake -S . -B build-package$(FOR:%=-%) -G Ninja -DUNISONO_DEBIAN=ON $(FOR:%=-DCMAKE_TOOLCHAIN_FILE=cmake/%.cmake)
+	@cmake --build build-package$(FOR:%=-%) --target package
+
 clean:
-	rm -rf $(BUILD) build-gcc build-clang build-riscv64 build-aarch64 build-asan build-tsan build-long build-python build-bench
+	rm -rf $(BUILD) build-gcc build-clang build-riscv64 build-aarch64 build-asan build-tsan build-long build-python build-bench \
+	       build-package build-package-riscv64 build-package-aarch64
 
 help:
 	@echo 'make            build the library, the command, the examples and the tests in $(BUILD)/'
 	@echo 'make run        train the digits classifier with every algorithm, then print the bench table'
-	@echo 'make test       all tests: gcc, clang, other processors, sanitizers, lint, Python (about 20 minutes on 2 processors)'
+	@echo 'make test       all tests: gcc, clang, other processors, packages, sanitizers, lint, Python (about 25 minutes on 2 processors)'
 	@echo 'make test-long  the tests that take minutes or gigabytes each'
 	@echo 'make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
-	@echo 'make processors  the kernels and whole runs for RISC-V, Arm and older x86, under QEMU'
+	@echo 'make processors the kernels and whole runs for RISC-V, Arm and older x86, under QEMU'
+	@echo 'make packages   the Debian packages, checked, installed and used, for three processors'
 	@echo 'make python     the Python package and its tests'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
 	@echo 'make format     put every C file into the format of .clang-format'
 	@echo 'make bench      unisono beside MPI, oneCCL and TCP, with charts: 10 minutes (BENCH="--quick": 2)'
 	@echo 'make bench-quick  did anything become slower? under a minute'
 	@echo 'make install    install to PREFIX ($(PREFIX))'
+	@echo 'make package    Debian packages in build-package/; FOR=riscv64 or FOR=aarch64 for these'
 	@echo 'make clean      remove the build directories'

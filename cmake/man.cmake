@@ -10,4 +10,4 @@ add_custom_command(OUTPUT ${man3}/unisono.3
   COMMENT "Writing the man pages")
 add_custom_target(man ALL DEPENDS ${man3}/unisono.3)
 
-install(DIRECTORY ${man3}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+install(DIRECTORY ${man3}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT development)

@@ -312,9 +312,17 @@ int test_run(const struct test *test, int size, int round) {
 
 /* --------------------------------------------------------------------------------------- all tests */
 
-static bool is_wanted(const char *name, int argc, char **argv) {
+static bool is_a_name(const char *text, const struct test *tests) {
+  for (; tests->name; tests++)
+    if (strcmp(text, tests->name) == 0)
+      return true;
+  return false;
+}
+
+/* An argument that is the name of one test does not stand for others that contain it. */
+static bool is_wanted(const char *name, const struct test *tests, int argc, char **argv) {
   for (int i = 1; i < argc; i++)
-    if (strstr(name, argv[i]))
+    if (is_a_name(argv[i], tests) ? strcmp(name, argv[i]) == 0 : strstr(name, argv[i]) != NULL)
       return true;
   return argc < 2;
 }
@@ -371,7 +379,7 @@ static int run_sizes(const struct test *test) {
 int test_main(int argc, char **argv, const struct test *tests) {
   int passed = 0, failed = 0, skipped = 0;
   for (const struct test *t = tests; t->name; t++) {
-    if (!is_wanted(t->name, argc, argv))
+    if (!is_wanted(t->name, tests, argc, argv))
       continue;
     int64_t start = test_now_us();
     int result = t->needs_processes && test_ranks_are_threads() ? TEST_SKIPPED : run_sizes(t);

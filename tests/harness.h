@@ -40,7 +40,8 @@ struct test_rank {
 /* The rank that calls: one per process, or thread. */
 struct test_rank *test_self(void);
 
-/* Runs all tests whose names contain one of the arguments (all without). The table ends with a NULL name. */
+/* Runs the tests that the arguments name: in whole, or else a part of their names (all without). The table
+ * ends with a NULL name. */
 int test_main(int argc, char **argv, const struct test *tests);
 
 /* One run with `size` ranks: 0, 1 or TEST_SKIPPED. For programs with a loop of their own. */

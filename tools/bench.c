@@ -96,6 +96,8 @@ static bool outputs_possible(struct bench *bench) {
   const char *json = bench->options->json;
   if (bench->rank != 0)
     return true;
+  if (json && !bench_json_possible())
+    return false;
   if (json && !(bench->json = fopen(json, "we"))) {
     fprintf(stderr, "unisono bench: cannot write %s: %s\n", json, strerror(errno));
     return false;

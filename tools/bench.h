@@ -142,6 +142,7 @@ void bench_progress(const struct bench *bench, const struct shape *shape, long d
 void bench_progress_clear(void);
 double bench_algorithm_bandwidth(const struct result *result); /* GB/s */
 void bench_size_text(size_t bytes, char text[16]);             /* "64 KiB" */
+bool bench_json_possible(void);
 bool bench_json_write(const struct bench *bench, const struct result *results, size_t n);
 bool bench_plot_possible(void);
 bool bench_plot_write(const struct bench *bench, const struct result *results, size_t n);

@@ -88,6 +88,10 @@ static json_t *document(const struct bench *bench, const struct result *results,
                    machine_facts(), "settings", settings(bench), "sizes", sizes);
 }
 
+bool bench_json_possible(void) {
+  return true;
+}
+
 bool bench_json_write(const struct bench *bench, const struct result *results, size_t n) {
   json_t *all = document(bench, results, n);
   bool written = all && json_dumpf(all, bench->json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 &&

@@ -125,7 +125,9 @@ static long count_samples(const struct bench *bench, double pair) {
   if (bench->options->iterations)
     return bench->options->iterations;
   double fitting = 1e6 * bench->options->seconds / pair;
-  return fitting < FEWEST_SAMPLES ? FEWEST_SAMPLES : fitting > MOST_SAMPLES ? MOST_SAMPLES : (long)fitting;
+  if (fitting > (double)MOST_SAMPLES)
+    return MOST_SAMPLES;
+  return fitting < (double)FEWEST_SAMPLES ? FEWEST_SAMPLES : (long)fitting;
 }
 
 /* ---------------------------------------------------------------------------------------- summary */

@@ -41,12 +41,19 @@ static void print_costs(const struct machine *m) {
   printf("costs\n  %s\n", m->library.costs);
 }
 
+static void print_number(const char *of, int number) {
+  if (number > 0)
+    printf("  %-10s  %d\n", of, number);
+  else
+    printf("  %-10s  unknown\n", of);
+}
+
 static void print_topology(const struct machine *m) {
   printf("topology\n");
-  printf("  packages    %d\n", m->packages);
-  printf("  NUMA nodes  %d\n", m->numa_nodes);
-  printf("  cores       %d\n", m->cores);
-  printf("  processors  %d\n", m->processors);
+  print_number("packages", m->packages);
+  print_number("NUMA nodes", m->numa_nodes);
+  print_number("cores", m->cores);
+  print_number("processors", m->processors);
   for (int i = 0; i < m->cache_levels; i++)
     print_cache(&m->caches[i]);
 }

@@ -20,4 +20,7 @@ struct machine {
 
 void machine_read(struct machine *machine);
 
+/* The model, the caches, memory and the numbers: those that are not known stay 0. */
+void machine_read_topology(struct machine *machine);
+
 #endif

@@ -10,11 +10,14 @@
 
 enum { PATIENCE_MS = 400 };
 
-/* Joins under the run's id with a short time limit. */
+/* Joins under the run's id with a short time limit, which is the meeting's only. */
 static unisono_status meet(int size, int rank, unisono_comm **comm) {
   unisono_config config = UNISONO_CONFIG_INIT;
   config.timeout_ms = test_slow_ms(PATIENCE_MS);
-  return unisono_comm_init(comm, size, rank, &test_self()->id, &config);
+  unisono_status status = unisono_comm_init(comm, size, rank, &test_self()->id, &config);
+  if (status == UNISONO_OK)
+    CHECK_OK(unisono_comm_set_timeout(*comm, test_slow_ms(30000)));
+  return status;
 }
 
 /* NULL after a failure, and for destroy. */
@@ -114,7 +117,7 @@ static void test_death_while_meeting(void) {
   config.timeout_ms = test_slow_ms(5000);
   if (self->rank == self->size - 1) {
     test_await(0, 1);
-    test_sleep_us(100000);
+    test_sleep_us((int64_t)test_slow_ms(300) * 1000); /* it is on its way */
     kill(test_pid(1), SIGKILL);
     return;
   }

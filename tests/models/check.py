@@ -3,9 +3,10 @@
 
 usage: check.py NAME [NUMBER...]    NAME: arrival, stage, ...; NUMBER: these mutations only (0: the model as it is)
 
-The comment at a model's beginning lists them: `variant: OPTIONS` and `mutation NUMBER: WHAT` or `mutation NUMBER
-(OPTIONS): WHAT`. The model and its variants must hold in every reachable state, the search completed; every mutation
-must fail. Prints a line each. Exit status 1: something did not come out so; 77: Spin or the compiler is missing."""
+The comment at a model's beginning lists them: `variant: OPTIONS`, `variant (long): OPTIONS` (searched with TEST_LONG=1)
+and `mutation NUMBER: WHAT` or `mutation NUMBER (OPTIONS): WHAT`. The model and its variants must hold in every reachable
+state, the search completed; every mutation must fail. Prints a line each. Exit status 1: something did not come out so;
+77: Spin or the compiler is missing."""
 
 import os
 import re
@@ -42,8 +43,9 @@ def cases_of(model: Path) -> dict[int, list[Case]]:
     """The cases that the model's comment lists, by the number of the mutation."""
     text = model.read_text().split("*/")[0]
     cases = {0: [Case([], "as it is", True)]}
-    for options in re.findall(r"^ \*   variant: (.+)$", text, re.M):
-        cases[0].append(Case(options.split(), f"as it is, {options}", True))
+    for long, options in re.findall(r"^ \*   variant( \(long\))?: (.+)$", text, re.M):
+        if not long or os.environ.get("TEST_LONG"):
+            cases[0].append(Case(options.split(), f"as it is, {options}", True))
     for number, options, what in re.findall(r"^ \*   mutation (\d+)(?: \((-D.+?)\))?: (.+)$", text, re.M):
         cases[int(number)] = [Case([f"-DMUTATION={number}", *options.split()], f"mutation {number}: {what}", False)]
     return cases
@@ -62,7 +64,7 @@ def build(model: Path, case: Case, directory: Path) -> None:
     for file in MODELS.glob("*.pml"):
         shutil.copy(file, directory)
     run(["spin", "-a", *case.options, model.name], directory)
-    run([os.environ.get("CC", "gcc"), "-O1" if case.must_hold else "-O0", "-w", "-DSAFETY", "-DCOLLAPSE",
+    run([os.environ.get("CC", "gcc"), "-O2" if case.must_hold else "-O0", "-w", "-DSAFETY", "-DCOLLAPSE",
          "-DVECTORSZ=2048", f"-DMEMLIM={MEGABYTES}", "-o", "pan", "pan.c"], directory)
 
 

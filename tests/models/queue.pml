@@ -9,12 +9,13 @@
  * Reduced: one communicator; a collective that is done once the peer's stamp has come. The owner's thread
  * starts it, and then waits for it, tests it once, calls a blocking collective, or does nothing of that;
  * in the end it only sees that it is done, as the helper is to move on what nobody attends to. With
- * -DOPERATIONS=2 it starts two at once and waits for the first. Of the sleepers' counters there is
- * places[rank].sleepers; a membarrier is one step; what the mutex `list` guards are variables that change
- * in one step. Sleeps have no time limit, so that a wake-up that gets lost is a deadlock. RUN is the
- * collective under way (struct uni_run), STATUS a request's outcome.
+ * -DOPERATIONS=2 it starts two at once and waits for the first; with -DSTRIDE=2 the peer comes to both at
+ * once. Of the sleepers' counters there is places[rank].sleepers; a membarrier is one step; what the mutex
+ * `list` guards are variables that change in one step. Sleeps have no time limit, so that a wake-up that gets
+ * lost is a deadlock. RUN is the collective under way (struct uni_run), STATUS a request's outcome.
  *
- *   variant: -DOPERATIONS=2
+ *   variant: -DOPERATIONS=2 -DSTRIDE=2
+ *   variant (long): -DOPERATIONS=2
  *
  *   mutation 1: a request is done without release: that overtakes its outcome
  *   mutation 2: `done` is loaded without acquire
@@ -27,9 +28,15 @@
  *   mutation 9: the look before the helper's sleep is left out where another thread is at it
  *   mutation 10: the look before the waiter's sleep is left out where another thread is at it
  *   mutation 11: a thread moves operations on beside another
+ *   mutation 12: who wakes the helper looks whether it sleeps before `wakes` has changed (no seq_cst)
+ *   mutation 13 (-DOPERATIONS=2): who has waited wakes the helper before it steps back
  */
 #ifndef OPERATIONS
 #define OPERATIONS 1
+#endif
+
+#ifndef STRIDE
+#define STRIDE 1
 #endif
 
 #define PROCESSORS 3
@@ -52,7 +59,8 @@
 #define COUNTS(x) ((x) == COLLECTIVES || (x) == PENDING || (x) == ATTENDED)
 #define IS_STATUS(x) ((x) == STATUS(1) || (x) == STATUS(2))
 #define LOADS(p, x) \
-  ((x) == SLEEPERS || (p) != PEER && ((x) == RUN || COUNTS(x)) || (p) == OWNER && IS_STATUS(x))
+  ((x) == SLEEPERS || (p) != PEER && ((x) == RUN || COUNTS(x)) || \
+   (p) == OWNER && (IS_STATUS(x) || (x) == IS_ASLEEP && MUTATION == 12))
 
 #include "memory.pml"
 
@@ -110,9 +118,16 @@ inline retract() {
   add(me, SLEEPERS, -1)
 }
 
+/* Its count and its look are sequentially consistent. */
 inline helper_wake() {
+#if MUTATION == 12
+  seen = LATEST(me, WAKES) + 1; /* nobody else counts here */
+  store(me, WAKES, seen);
+  load(me, IS_ASLEEP, seen);
+#else
   add_acq_rel(me, WAKES, 1);
   atomic { seen = LATEST(me, IS_ASLEEP); acquire(me) }
+#endif
   if
   :: seen -> wake(ON_WAKES); seen = 0
   :: else
@@ -285,13 +300,18 @@ inline attend(it) {
   :: announced -> retract(); announced = false
   :: else
   fi;
+#if MUTATION != 13
   add(me, ATTENDED, -1);
+#endif
 #if MUTATION != 6
   load(me, PENDING, seen);
   if
   :: seen -> helper_wake()
   :: else
-  fi
+  fi;
+#endif
+#if MUTATION == 13
+  add(me, ATTENDED, -1)
 #endif
 }
 
@@ -407,7 +427,7 @@ end_asleep:
 proctype peer(byte me) {
   byte seen, stamp;
   do
-  :: stamp < OPERATIONS -> stamp++; store_release(me, STAMP, stamp); ring()
+  :: stamp < OPERATIONS -> stamp = stamp + STRIDE; store_release(me, STAMP, stamp); ring()
   :: else -> break
   od
 }

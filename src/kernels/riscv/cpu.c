@@ -11,8 +11,8 @@
 
 /* Of Linux's <asm/hwprobe.h> and <linux/prctl.h>, which an older system's headers do not have. */
 enum { HWPROBE = 258, KEY_EXTENSIONS = 4, GET_VECTOR_CONTROL = 70, VECTORS_OFF = 1, CONTROL_NOW = 3 };
-static const uint64_t HAS_V = 1 << 2, HAS_ZVFHMIN = UINT64_C(1) << 31, HAS_ZVE64D = UINT64_C(1) << 41,
-                      HAS_ZVFBFMIN = UINT64_C(1) << 53;
+static const uint64_t HAS_V = 1 << 2, HAS_ZVFH = UINT64_C(1) << 30, HAS_ZVFHMIN = UINT64_C(1) << 31,
+                      HAS_ZVE64D = UINT64_C(1) << 41, HAS_ZVFBFMIN = UINT64_C(1) << 53;
 
 static const char *const no_vectors = "the processor has no RVV 1.0";
 
@@ -53,7 +53,7 @@ static const char *lacks(uint64_t extension, const char *absent) {
 }
 
 const char *uni_lacks_zvfhmin(void) {
-  return lacks(HAS_ZVFHMIN, "the processor has no zvfhmin");
+  return lacks(HAS_ZVFHMIN | HAS_ZVFH, "the processor has no zvfhmin");
 }
 
 const char *uni_lacks_zvfbfmin(void) {

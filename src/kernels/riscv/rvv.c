@@ -125,11 +125,11 @@ void uni_install_rvv(struct uni_kernels *table) {
 }
 
 /* Version 0.7.1, which some systems announce in the same way, has other bits in the vector type: this one it
- * calls invalid (the sign bit). */
+ * calls invalid (the sign bit). So do vectors without elements of 64 bits. */
 bool uni_rvv_is_ratified(void) {
   long type;
   size_t length;
-  __asm__ __volatile__("vsetvli %1, x0, e8, m1, ta, ma\n\tcsrr %0, vtype"
+  __asm__ __volatile__("vsetvli %1, x0, e64, m1, ta, ma\n\tcsrr %0, vtype"
                        : "=r"(type), "=r"(length)::"vl", "vtype");
   return type > 0;
 }
