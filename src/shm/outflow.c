@@ -7,9 +7,9 @@
 
 enum {
   TIME_EVERY = 8,    /* uses */
-  PROBE_EVERY = 256, /* uses: how often the other way is tried */
+  PROBE_EVERY = 128, /* uses: how often the other way is tried */
+  PROBE_AT = 8,      /* use: where in them */
   PROBE_LENGTH = 4,  /* uses in a row */
-  PROBE_SOON = 64,   /* uses: how often at most, where the costs have changed */
   DEAR = 115, /* picoseconds a byte: plain stores that cost less mean that the cache is shared, and then a
                  reader loses more on what was streamed than the writer wins */
   GAIN = 20   /* picoseconds a byte: less is not worth the fence */
@@ -28,7 +28,7 @@ static void learn(uint32_t *cost, uint64_t measured) {
   if (*cost == 0 || measured < *cost)
     *cost = (uint32_t)measured + 1;
   else
-    *cost += (uint32_t)(measured - *cost) / 4;
+    *cost += (uint32_t)(measured - *cost) / 8;
 }
 
 static void choose(struct uni_outflow_costs *costs) {
@@ -38,23 +38,17 @@ static void choose(struct uni_outflow_costs *costs) {
 }
 
 /* The other way is tried several times in a row, and only the last one counts: what the one way left behind
- * in the caches is not the other's cost. */
+ * in the caches is not the other's cost. Ranks that do the same try at the same time, as it depends on both.
+ */
 struct uni_outflow_turn uni_outflow_begin(struct uni_outflow_costs *costs) {
-  uint32_t turn = costs->turns++;
+  uint32_t turn = costs->turns++ % PROBE_EVERY;
   struct uni_outflow_turn t = {.streams = costs->streams, .timed = turn % TIME_EVERY == TIME_EVERY - 1};
-  if (turn < PROBE_LENGTH) {
+  if (turn >= PROBE_AT && turn < PROBE_AT + PROBE_LENGTH) {
     t.streams = !t.streams;
-    t.timed = turn == PROBE_LENGTH - 1;
+    t.timed = turn == PROBE_AT + PROBE_LENGTH - 1;
   }
   t.began = t.timed ? uni_now() : 0;
   return t;
-}
-
-/* Is it time to try the other way again? Sooner where the cost of the way in use is not what it was. */
-static bool is_stale(const struct uni_outflow_costs *costs) {
-  uint32_t now = costs->cost[costs->streams];
-  bool changed = now > costs->last + costs->last / 3 || now < costs->last - costs->last / 4;
-  return costs->turns >= PROBE_EVERY || (costs->turns >= PROBE_SOON && changed);
 }
 
 void uni_outflow_end(struct uni_outflow_costs *costs, const struct uni_outflow_turn *turn, size_t bytes) {
@@ -63,10 +57,6 @@ void uni_outflow_end(struct uni_outflow_costs *costs, const struct uni_outflow_t
   atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor, not only its sight */
   learn(&costs->cost[turn->streams], (uint64_t)(uni_now() - turn->began) * 1000 / bytes);
   choose(costs);
-  if (costs->turns == TIME_EVERY)
-    costs->last = costs->cost[costs->streams];
-  else if (is_stale(costs))
-    costs->turns = 0;
 }
 
 void uni_outflow_copy(struct uni_outflow *flow, uni_stream_fn stream, void *to, const void *from,

@@ -27,7 +27,6 @@ struct uni_outflow_costs {
   bool streams; /* the way that is cheaper */
   uint32_t turns;
   uint32_t cost[UNI_OUTFLOW_WAYS]; /* picoseconds a byte; 0: not known yet */
-  uint32_t last;                   /* that of the way in use when both were compared last */
 };
 
 /* Of one thread at a time. */
