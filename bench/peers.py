@@ -16,7 +16,7 @@ FOLDER = ROOT / "build-bench"
 DRIVER = FOLDER / "driver"  # the environment with pip and what draws
 SOURCES = ["main.c", "options.c", "measure.c", "buffers.c", "data.c", "flags.c", "contestants.c", "report.c"]
 TORCH_RANKS = "torch_ranks.py"
-TORCH = ("torch==2.13.0", "numpy", "ninja", "setuptools", "wheel")
+TORCH = ("torch==2.13.0", "numpy", "ninja", "setuptools", "wheel", "scikit-build-core>=0.10", "nanobind>=2.4")
 C_FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-Wall", f"-I{ROOT / 'include'}"]
 
 
@@ -154,8 +154,13 @@ def compile_cpp(peer, build):
                 f"-Wl,-rpath,{peer.home / 'lib'}"])
 
 
-def compile_operator(peer, build):
-    """DeepSpeed compiles its operator on first use: not when ranks wait for each other."""
+def install_python(peer, build):
+    """Our Python package beside the peer. DeepSpeed compiles its operator on first use: not when ranks wait for each
+    other."""
+    run("unisono's Python package", [
+        str(DRIVER / "bin/pip"), "--python", str(peer.home), "install", "--quiet", "--no-index", "--no-deps",
+        "--no-build-isolation", "--force-reinstall", f"-Cbuild-dir={FOLDER / 'python'}", str(ROOT)],
+        env=peer.environment(build))
     if peer.name == "DeepSpeed":
         run("DeepSpeed's operator", [*peer.torch_ranks(), "--build"], env=peer.environment(build))
 
@@ -166,5 +171,5 @@ def prepare(peer, build):
     for packages in (peer.before, peer.packages):
         if packages:
             install(peer.home, packages)
-    compilers = {".c": compile_c, ".cpp": compile_cpp, ".py": compile_operator}
+    compilers = {".c": compile_c, ".cpp": compile_cpp, ".py": install_python}
     compilers[Path(peer.source).suffix](peer, build)
