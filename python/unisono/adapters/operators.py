@@ -21,30 +21,39 @@ class Operators:
     compiled)."""
 
     def __init__(self, namespace: str, kernels: dict[str, tuple[Callable, Callable | None]]) -> None:
-        self._library = torch.library.Library(namespace, "FRAGMENT")
+        self._namespace, self._kernels = namespace, kernels
+        self._library: torch.library.Library | None = None  # while installed
+
+    def install(self) -> None:
+        """Take over the operators; a second time does nothing."""
+        if self._library is not None:
+            return
+        self._library = torch.library.Library(self._namespace, "FRAGMENT")
         fakes = {}
-        for schema, (kernel, fake) in kernels.items():
+        for schema, (kernel, fake) in self._kernels.items():
             name = schema[:schema.index("(")]
-            if torch._C._get_operation_overload(f"{namespace}::{name}", "") is None:
+            if torch._C._get_operation_overload(f"{self._namespace}::{name}", "") is None:
                 self._library.define(schema)
             takes_tensors = "Tensor" in schema[:schema.index("->")]
             key = "CPU" if takes_tensors else "CompositeExplicitAutograd"
             self._library.impl(name, kernel, key, allow_override=True)
             if fake:
                 fakes[name] = fake
-        self._provide_fakes(namespace, fakes)
+        self._provide_fakes(fakes)
 
-    def _provide_fakes(self, namespace: str, fakes: dict[str, Callable]) -> None:
+    def _provide_fakes(self, fakes: dict[str, Callable]) -> None:
         """Under this key an engine may still register fake kernels of its own, as SGLang does for one of them."""
-        operators = [getattr(getattr(torch.ops, namespace), name).default for name in fakes]
+        operators = [getattr(getattr(torch.ops, self._namespace), name).default for name in fakes]
         for operator, (name, fake) in zip(operators, fakes.items(), strict=True):
             compile.keep_order(operator, self._library)
             self._library.impl(name, compile.teaching(operators, fake), "CompositeExplicitAutograd",
                                allow_override=True)
 
-    def remove(self) -> None:
-        """The engine's own kernels serve again."""
-        self._library._destroy()
+    def uninstall(self) -> None:
+        """Undo `install`: the engine's own kernels serve again."""
+        if self._library is not None:
+            self._library._destroy()
+        self._library = None
 
 
 def group_of(ranks: list[int], size: int, rank: int) -> dist.ProcessGroup:
