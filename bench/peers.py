@@ -112,13 +112,19 @@ def run(what, command, **settings):
         raise Missing(f"{what} failed: {(done.stdout.strip() or 'no output').splitlines()[-1]}")
 
 
-def installed(home, packages):
+def stamp(home, packages):
     return home / f"{packages[0].split('=')[0]}.installed"
+
+
+def is_installed(home, packages):
+    """As they are wanted now."""
+    file = stamp(home, packages)
+    return file.exists() and file.read_text() == "\n".join(packages)
 
 
 def install(home, packages, pip=False):
     """A virtual environment with the packages. What is complete is left as it is, so that nothing is needed then."""
-    if installed(home, packages).exists():
+    if is_installed(home, packages):
         return
     if home != DRIVER:
         install(DRIVER, ("matplotlib",), pip=True)
@@ -126,7 +132,7 @@ def install(home, packages, pip=False):
         run("venv", [sys.executable, "-m", "venv", *([] if pip else ["--without-pip"]), str(home)])
     pip_install = [str(DRIVER / "bin/pip"), "--python", str(home), "install", "--quiet", "--no-build-isolation"]
     run("pip", [*pip_install, *packages], env={**os.environ, **COMMON})
-    installed(home, packages).touch()
+    stamp(home, packages).write_text("\n".join(packages))
 
 
 def link_flags(build):
@@ -159,8 +165,7 @@ def install_python(peer, build):
     other."""
     run("unisono's Python package", [
         str(DRIVER / "bin/pip"), "--python", str(peer.home), "install", "--quiet", "--no-index", "--no-deps",
-        "--no-build-isolation", "--force-reinstall", f"-Cbuild-dir={FOLDER / 'python'}", str(ROOT)],
-        env=peer.environment(build))
+        "--no-build-isolation", "--force-reinstall", str(ROOT)], env=peer.environment(build))
     if peer.name == "DeepSpeed":
         run("DeepSpeed's operator", [*peer.torch_ranks(), "--build"], env=peer.environment(build))
 
