@@ -1,6 +1,7 @@
 """DeepSpeed from PyPI on unisono: its operators, its builders' modules, inference and training as on gloo."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,6 +71,37 @@ def overrides():
 
 def test_operators_of_another_library(run):
     run(2, overrides)
+
+
+def overrides_deepspeeds_own(directory):
+    os.environ.update(DS_ACCELERATOR="cpu", TORCH_EXTENSIONS_DIR=directory)
+    from deepspeed.ops.op_builder.cpu import ShareMemCommBuilder
+    theirs = ShareMemCommBuilder().load(verbose=False)
+    in_place = torch.ops.deepspeed.inference_all_reduce_
+    with group() as (rank, size):
+        theirs.initialize(size, rank)
+        dist.barrier()
+
+        def reduced(dtype):
+            return in_place(torch.full((8,), rank + 1, dtype=dtype))[0].item()
+        for _ in range(2):
+            assert reduced(torch.float32) == total(size) and reduced(torch.int32) == rank + 1  # it has no integers
+            unisono.deepspeed.install()
+            assert reduced(torch.float32) == reduced(torch.int32) == total(size)
+            unisono.deepspeed.uninstall()
+
+
+@pytest.mark.long  # compiles DeepSpeed's operator
+@pytest.mark.timeout(600)
+def test_over_deepspeeds_own_operators(run, tmp_path):
+    def left():
+        return set(Path("/dev/shm").glob("deepspeed_allreduce_buffer_*"))
+    before = left()
+    try:
+        run(2, overrides_deepspeeds_own, str(tmp_path), limit=580, env={"LOCAL_SIZE": "2"})
+    finally:
+        for name in left() - before:  # DeepSpeed's, which it never removes
+            name.unlink()
 
 
 # ---- the calls of DeepSpeed's documentation
