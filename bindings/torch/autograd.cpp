@@ -1,4 +1,6 @@
 /* The gradients of torch.ops.unisono's operators, which PyTorch's stable ABI has no words for. */
+#include "autograd.h"
+
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -69,8 +71,7 @@ static bool needs_gradient(const Tensor &self) {
   return self.requires_grad() && at::GradMode::is_enabled();
 }
 
-/* The kernels take the arguments as they lie on the stack: a small call costs a fifth more when each is taken
- * from there and put back. */
+/* The kernels leave the arguments on the stack: to take each from there and put it back costs allocations. */
 using c10::DispatchKeySet;
 using c10::OperatorHandle;
 using torch::jit::Stack;
@@ -83,6 +84,22 @@ static Name name_on(const Stack &stack, size_t i) {
 static void below(const OperatorHandle &operation, DispatchKeySet keys, Stack *stack) {
   at::AutoDispatchBelowADInplaceOrView guard;
   operation.redispatchBoxed(keys & c10::after_ADInplaceOrView_keyset, stack);
+}
+
+static bool is_named(const Stack &stack) {
+  return !torch::jit::peek(stack, 1, 3).isNone() || !torch::jit::peek(stack, 2, 3).isNone();
+}
+
+/* What is below for an ordinary tensor, without what the stable ABI costs: a sixth of a small call. */
+static void (*sum)(void *data, size_t count, int8_t scalar_type);
+
+static bool is_next_cpu(const Tensor &self, DispatchKeySet keys) {
+  return (keys & c10::after_ADInplaceOrView_keyset).highestPriorityTypeId() == c10::DispatchKey::CPU &&
+         self.is_contiguous();
+}
+
+void unisono::set_sum(uintptr_t function) {
+  sum = (decltype(sum))function;
 }
 
 static void all_reduce(const OperatorHandle &operation, DispatchKeySet keys, Stack *stack) {
@@ -98,6 +115,9 @@ static void all_reduce_(const OperatorHandle &operation, DispatchKeySet keys, St
   Tensor self = torch::jit::peek(*stack, 0, 3).toTensor();
   if (needs_gradient(self)) {
     AllReduceInPlace::apply(self, name_on(*stack, 1), name_on(*stack, 2));
+    torch::jit::drop(*stack, 3);
+  } else if (sum && !is_named(*stack) && is_next_cpu(self, keys)) {
+    sum(self.data_ptr(), (size_t)self.numel(), (int8_t)self.scalar_type());
     torch::jit::drop(*stack, 3);
   } else {
     below(operation, keys, stack);

@@ -174,8 +174,9 @@ static std::optional<unisono_op> op_for(const Type &type, unisono_op op) {
 
 /* ---- the operators */
 
-static void reduce(const Tensor &send, const Tensor &recv, const Name &op_name, const Name &group_name) {
-  const Type *type = find_type(send.scalar_type());
+static void reduce(const void *send, void *recv, size_t count, ScalarType scalar_type, const Name &op_name,
+                   const Name &group_name) {
+  const Type *type = find_type(scalar_type);
   std::optional<unisono_op> known = find_op(op_name);
   if (!known)
     throw std::runtime_error("unisono: all_reduce has no operation '" + *op_name +
@@ -184,12 +185,23 @@ static void reduce(const Tensor &send, const Tensor &recv, const Name &op_name, 
   if (!op)
     throw std::runtime_error("unisono: all_reduce(\"" + op_name.value_or("sum") +
                              "\") is not defined for tensors of type " +
-                             torch::headeronly::toString(send.scalar_type()));
-  size_t count = (size_t)send.numel() * (type->kind == Type::complex ? 2 : 1);
+                             torch::headeronly::toString(scalar_type));
+  if (type->kind == Type::complex)
+    count *= 2;
   auto group = find_group(group_name.value_or(""));
   std::lock_guard<std::mutex> turn(group->turn);
-  if (unisono_all_reduce(send.data_ptr(), recv.data_ptr(), count, type->dtype, *op, group->comm.get()))
+  if (unisono_all_reduce(send, recv, count, type->dtype, *op, group->comm.get()))
     throw std::runtime_error(std::string("unisono: ") + unisono_last_error());
+}
+
+static void reduce(const Tensor &send, const Tensor &recv, const Name &op, const Name &group) {
+  reduce(send.data_ptr(), recv.data_ptr(), (size_t)send.numel(), send.scalar_type(), op, group);
+}
+
+/* The sum of all ranks, in place: for autograd.cpp, which may call it without PyTorch's layers between.
+ * Throws as the operators do. */
+FOR_PYTHON void unisono_operators_sum(void *data, size_t count, int8_t scalar_type) {
+  reduce(data, data, count, (ScalarType)scalar_type, {}, {});
 }
 
 static Tensor empty_beside(const Tensor &like) {

@@ -223,7 +223,7 @@ def not_destroyed():
 
 
 def test_ends_without_being_destroyed(run):
-    run(3, not_destroyed, limit=30)
+    run(3, not_destroyed, limit=60)
 
 
 def numbers():

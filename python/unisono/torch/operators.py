@@ -69,3 +69,4 @@ def _resolve(name: bytes, reason: int, size: int) -> int:
 
 
 library.unisono_operators_set_resolver(_resolve)
+_backend.set_sum(ctypes.cast(library.unisono_operators_sum, ctypes.c_void_p).value)
