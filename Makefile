@@ -57,7 +57,7 @@ help:
 	@echo 'make python     the Python package and its tests'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
 	@echo 'make format     put every C file into the format of .clang-format'
-	@echo 'make bench      unisono beside MPI, oneCCL and TCP, with charts: 10 minutes (BENCH="--quick": 2)'
+	@echo 'make bench      unisono beside MPI, oneCCL, gloo, DeepSpeed and TCP, with charts: 10 minutes (BENCH="--quick": 2)'
 	@echo 'make bench-quick  did anything become slower? under a minute'
 	@echo 'make install    install to PREFIX ($(PREFIX))'
 	@echo 'make package    Debian packages in build-package/; FOR=riscv64 or FOR=aarch64 for these'

@@ -40,7 +40,7 @@ def prepare(names, build):
     for peer in peers.PEERS:
         if names and key_of(peer) not in names:
             continue
-        new = peer.packages and not peers.installed(peer.home, peer.packages).exists()
+        new = peer.packages and not peers.is_installed(peer.home, peer.packages)
         say(f"-- {peer.name}: {'installing and ' if new else ''}building")
         try:
             peers.prepare(peer, build)

@@ -17,6 +17,8 @@ OTHER_SIZES = [8, 4 * KI, 32 * KI, 256 * KI, 2 * MI, 16 * MI]
 CROWDED_SIZES = [8, 4 * KI, 32 * KI, 64 * KI, MI]
 OTHERS = ["broadcast", "all_gather", "reduce_scatter", "all_to_all"]
 CROWDED_RANKS = [4, 8]
+DECODE_SIZES = [8 * KI, 128 * KI]  # 1 and 16 sequences
+DECODE_WEIGHT = 6  # sizes' time: a step takes a tenth of a second
 OVERHEAD = 3.0  # seconds to start and end the ranks of a job
 SHORTEST = 0.02  # seconds a size
 CHECKS = 0.2  # part of a size's time that goes to checking and warming up
@@ -32,9 +34,13 @@ class Job:
     dtype: str = "float32"
 
     @property
+    def weight(self):
+        return DECODE_WEIGHT if "decode" in self.operations else 1
+
+    @property
     def points(self):
         """How many sizes' time it takes: large ones get four times as much."""
-        sizes = sum(4 if size >= 8 * MI else 1 for size in self.sizes)
+        sizes = self.weight * sum(4 if size >= 8 * MI else 1 for size in self.sizes)
         return sizes * sum(o != "barrier" for o in self.operations) + ("barrier" in self.operations)
 
     @property
@@ -55,6 +61,8 @@ def plan(peers, sizes_limit):
             jobs.append(Job(peer, variant, 2, ("all_reduce",), fitting(ALL_REDUCE_SIZES)))
             if peer.bfloat16:
                 jobs.append(Job(peer, variant, 2, ("all_reduce",), fitting(ALL_REDUCE_SIZES), "bfloat16"))
+            if peer.source == TORCH_RANKS:
+                jobs.append(Job(peer, variant, 2, ("decode",), tuple(DECODE_SIZES), "bfloat16"))
             if not peer.reduces_only:
                 jobs.append(Job(peer, variant, 2, (*OTHERS, "barrier"), fitting(OTHER_SIZES)))
         for ranks in CROWDED_RANKS if peer.crowded else []:
@@ -94,7 +102,7 @@ def end(process):
 def run(job, build, seconds):
     """Starts a job. What it has printed counts, also when it fails or takes too long: (records, complaint or None)."""
     arguments = ["--operations", ",".join(job.operations), "--sizes", ",".join(map(str, job.sizes)),
-                 "--dtype", job.dtype, "--seconds", f"{seconds:.3f}"]
+                 "--dtype", job.dtype, "--seconds", f"{seconds * job.weight:.3f}"]
     limit = 60 + 3 * job.points * seconds
     start, before = time.monotonic(), segments(job.peer)
     process = subprocess.Popen(job.peer.command(job.ranks, arguments, build), stdin=subprocess.DEVNULL,

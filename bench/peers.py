@@ -16,7 +16,7 @@ FOLDER = ROOT / "build-bench"
 DRIVER = FOLDER / "driver"  # the environment with pip and what draws
 SOURCES = ["main.c", "options.c", "measure.c", "buffers.c", "data.c", "flags.c", "contestants.c", "report.c"]
 TORCH_RANKS = "torch_ranks.py"
-TORCH = ("torch==2.13.0", "numpy", "ninja", "setuptools", "wheel")
+TORCH = ("torch==2.13.0", "numpy", "ninja", "setuptools", "wheel", "scikit-build-core>=0.10", "nanobind>=2.4")
 C_FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-Wall", f"-I{ROOT / 'include'}"]
 
 
@@ -112,13 +112,19 @@ def run(what, command, **settings):
         raise Missing(f"{what} failed: {(done.stdout.strip() or 'no output').splitlines()[-1]}")
 
 
-def installed(home, packages):
+def stamp(home, packages):
     return home / f"{packages[0].split('=')[0]}.installed"
+
+
+def is_installed(home, packages):
+    """As they are wanted now."""
+    file = stamp(home, packages)
+    return file.exists() and file.read_text() == "\n".join(packages)
 
 
 def install(home, packages, pip=False):
     """A virtual environment with the packages. What is complete is left as it is, so that nothing is needed then."""
-    if installed(home, packages).exists():
+    if is_installed(home, packages):
         return
     if home != DRIVER:
         install(DRIVER, ("matplotlib",), pip=True)
@@ -126,7 +132,7 @@ def install(home, packages, pip=False):
         run("venv", [sys.executable, "-m", "venv", *([] if pip else ["--without-pip"]), str(home)])
     pip_install = [str(DRIVER / "bin/pip"), "--python", str(home), "install", "--quiet", "--no-build-isolation"]
     run("pip", [*pip_install, *packages], env={**os.environ, **COMMON})
-    installed(home, packages).touch()
+    stamp(home, packages).write_text("\n".join(packages))
 
 
 def link_flags(build):
@@ -154,8 +160,12 @@ def compile_cpp(peer, build):
                 f"-Wl,-rpath,{peer.home / 'lib'}"])
 
 
-def compile_operator(peer, build):
-    """DeepSpeed compiles its operator on first use: not when ranks wait for each other."""
+def install_python(peer, build):
+    """Our Python package beside the peer. DeepSpeed compiles its operator on first use: not when ranks wait for each
+    other."""
+    run("unisono's Python package", [
+        str(DRIVER / "bin/pip"), "--python", str(peer.home), "install", "--quiet", "--no-index", "--no-deps",
+        "--no-build-isolation", "--force-reinstall", str(ROOT)], env=peer.environment(build))
     if peer.name == "DeepSpeed":
         run("DeepSpeed's operator", [*peer.torch_ranks(), "--build"], env=peer.environment(build))
 
@@ -166,5 +176,5 @@ def prepare(peer, build):
     for packages in (peer.before, peer.packages):
         if packages:
             install(peer.home, packages)
-    compilers = {".c": compile_c, ".cpp": compile_cpp, ".py": compile_operator}
+    compilers = {".c": compile_c, ".cpp": compile_cpp, ".py": install_python}
     compilers[Path(peer.source).suffix](peer, build)

@@ -1,6 +1,7 @@
 """The figures as text."""
 
 import figures
+import goals
 
 
 def number(value):
@@ -47,10 +48,31 @@ def print_bandwidth(cell):
         for size in tcp])
 
 
+def print_decoding(cell):
+    """Of a step's time the tokens a second, by what reduces the vectors of a layer."""
+    print(f"{'sequences':>9}  {'of each layer':>13}  tokens/s")
+    for peer, records in cell.items():
+        for size, record in sorted(records.items()):
+            rates = {name: record["tokens"] * 1e6 / us for name, us in record["us"].items()}
+            print(f"{record['tokens']:>9}  {figures.size_text(size):>13}  {peer} {number(rates['peer'])}, "
+                  f"unisono {number(rates['private'])}, in shared memory {number(rates['shared'])}")
+
+
+def print_goals(table):
+    """What unisono wants to be, and was."""
+    rows = goals.reached(table)
+    if rows:
+        print("\n== goals, on 2 ranks")
+        print_columns([["", "goal", "measured", "at"], *rows])
+
+
 def print_tables(results):
     table = figures.load(results)
     for (operation, dtype, ranks), cell in table.items():
         print(f"\n== {operation}, {dtype}, {ranks} ranks")
+        if operation == "decode":
+            print_decoding(cell)
         print_times(cell)
         if "TCP" in cell:
             print_bandwidth(cell)
+    print_goals(table)

@@ -255,8 +255,10 @@ static int start_all(const struct bench_options *options) {
       return fail("cannot start");
   for (; started < options->ranks && result == TOOL_OK; started++) {
     ranks[started] = fork();
-    if (ranks[started] == 0)
+    if (ranks[started] == 0) {
+      free(ranks);
       exit(child_main(options, started, ids, parent));
+    }
     if (ranks[started] < 0) {
       fprintf(stderr, "unisono bench: cannot start rank %d: %s\n", started, strerror(errno));
       result = TOOL_FAILED;

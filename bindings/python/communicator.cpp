@@ -12,6 +12,17 @@
 
 using Counts = std::vector<size_t>;
 
+/* Calls the library while other threads have the interpreter; raises what it returns. */
+template <typename Function, typename... Arguments>
+static void released(Function function, Arguments... arguments) {
+  unisono_status status;
+  {
+    nb::gil_scoped_release release;
+    status = function(arguments...);
+  }
+  check(status);
+}
+
 /* ---- requests */
 
 /* A started operation, and all that it needs until it is done. */
@@ -21,7 +32,7 @@ public:
       : communicator_(std::move(communicator)), result_(std::move(result)), arrays_(std::move(arrays)) {}
   Request(const Request &) = delete;
   ~Request() { /* the operation uses the arrays: it has to end first */
-    nb::gil_scoped_release released;
+    nb::gil_scoped_release release;
     unisono_wait(&request_);
   }
 
@@ -29,12 +40,7 @@ public:
   unisono_message *message() { return &message_; }
 
   nb::object wait() {
-    unisono_status status;
-    {
-      nb::gil_scoped_release released;
-      status = unisono_wait(&request_);
-    }
-    check(status);
+    released(unisono_wait, &request_);
     return result();
   }
 
@@ -72,7 +78,7 @@ public:
     return comm_;
   }
   void destroy() {
-    nb::gil_scoped_release released;
+    nb::gil_scoped_release release;
     unisono_comm_destroy(comm_);
     comm_ = nullptr;
   }
@@ -90,12 +96,7 @@ using Owned = std::unique_ptr<Communicator>;
 
 template <typename Make> static Owned make(Make make) {
   unisono_comm *comm = nullptr;
-  unisono_status status;
-  {
-    nb::gil_scoped_release released;
-    status = make(&comm);
-  }
-  check(status);
+  released(make, &comm);
   return comm ? std::make_unique<Communicator>(comm) : nullptr;
 }
 
@@ -177,25 +178,20 @@ struct Operation {
               std::to_string(times) + " times the " + std::to_string(smaller.count()) + " of " + small);
   }
 
-  template <typename Run, typename Start>
-  nb::object perform(bool start, nb::handle result, Run run, Start begin) {
-    if (!start) {
-      unisono_status status;
-      {
-        nb::gil_scoped_release released;
-        status = run();
-      }
-      check(status);
+  /* The two forms of a collective take the same arguments, but for the request. */
+  template <typename Run, typename Start, typename... Arguments>
+  nb::object perform(bool is_started, nb::handle result, Run run, Start start, Arguments... arguments) {
+    if (!is_started) {
+      released(run, arguments...);
       return nb::borrow(result);
     }
-    auto request = std::make_unique<Request>(nb::borrow(self), nb::borrow(result), std::move(arrays));
-    unisono_status status;
-    {
-      nb::gil_scoped_release released;
-      status = begin(request.get());
-    }
-    check(status);
-    return nb::cast(std::move(request));
+    auto started = request(result);
+    released(start, arguments..., started->place());
+    return nb::cast(std::move(started));
+  }
+
+  std::unique_ptr<Request> request(nb::handle result) {
+    return std::make_unique<Request>(nb::borrow(self), nb::borrow(result), std::move(arrays));
   }
 
   nb::handle self;
@@ -206,10 +202,7 @@ struct Operation {
 
 static nb::object barrier(nb::handle self, bool start) {
   Operation o(self, "barrier");
-  unisono_comm *comm = o.comm.get();
-  return o.perform(
-      start, nb::none(), [&] { return unisono_barrier(comm); },
-      [&](Request *r) { return unisono_barrier_async(comm, r->place()); });
+  return o.perform(start, nb::none(), unisono_barrier, unisono_barrier_async, o.comm.get());
 }
 
 static nb::object all_reduce(nb::handle self, nb::handle array, nb::handle out, const std::string &op,
@@ -217,14 +210,8 @@ static nb::object all_reduce(nb::handle self, nb::handle array, nb::handle out, 
   Operation o(self, "all_reduce");
   const Array &send = o.reads(array), &recv = o.writes(out, "out");
   o.check_sizes(send, "array", recv, "out", 1);
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data(), *r = recv.data();
-  size_t n = send.count();
-  unisono_dtype t = send.dtype();
-  unisono_op f = send.op(op);
-  return o.perform(
-      start, out, [&] { return unisono_all_reduce(s, r, n, t, f, comm); },
-      [&](Request *q) { return unisono_all_reduce_async(s, r, n, t, f, comm, q->place()); });
+  return o.perform(start, out, unisono_all_reduce, unisono_all_reduce_async, send.data(), recv.data(),
+                   send.count(), send.dtype(), send.op(op), o.comm.get());
 }
 
 static nb::object all_reduce_cached(nb::handle self, nb::handle array, nb::handle out, const std::string &op,
@@ -232,35 +219,22 @@ static nb::object all_reduce_cached(nb::handle self, nb::handle array, nb::handl
   Operation o(self, "all_reduce_cached");
   const Array &send = o.reads(array), &recv = o.writes(out, "out");
   o.check_sizes(send, "array", recv, "out", 1);
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data(), *r = recv.data();
-  size_t n = send.count();
-  unisono_dtype t = send.dtype();
-  unisono_op f = send.op(op);
-  const char *id = match_id.c_str();
-  return o.perform(
-      start, out, [&] { return unisono_all_reduce_cached(s, r, n, t, f, id, comm); },
-      [&](Request *q) { return unisono_all_reduce_cached_async(s, r, n, t, f, id, comm, q->place()); });
+  return o.perform(start, out, unisono_all_reduce_cached, unisono_all_reduce_cached_async, send.data(),
+                   recv.data(), send.count(), send.dtype(), send.op(op), match_id.c_str(), o.comm.get());
 }
 
 static nb::object reduce(nb::handle self, nb::handle array, nb::handle out, const std::string &op, int root,
                          bool start) {
   Operation o(self, "reduce");
   const Array &send = o.reads(array);
-  void *r = nullptr;
+  void *result = nullptr;
   if (o.comm.is_rank(root)) {
     const Array &recv = o.writes(out, "out");
     o.check_sizes(send, "array", recv, "out", 1);
-    r = recv.data();
+    result = recv.data();
   }
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data();
-  size_t n = send.count();
-  unisono_dtype t = send.dtype();
-  unisono_op f = send.op(op);
-  return o.perform(
-      start, out, [&] { return unisono_reduce(s, r, n, t, f, root, comm); },
-      [&](Request *q) { return unisono_reduce_async(s, r, n, t, f, root, comm, q->place()); });
+  return o.perform(start, out, unisono_reduce, unisono_reduce_async, send.data(), result, send.count(),
+                   send.dtype(), send.op(op), root, o.comm.get());
 }
 
 static nb::object reduce_scatter(nb::handle self, nb::handle array, nb::handle out, const std::string &op,
@@ -268,75 +242,49 @@ static nb::object reduce_scatter(nb::handle self, nb::handle array, nb::handle o
   Operation o(self, "reduce_scatter");
   const Array &send = o.reads(array), &recv = o.writes(out, "out");
   o.check_sizes(recv, "out", send, "array", o.comm.size());
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data(), *r = recv.data();
-  size_t n = recv.count();
-  unisono_dtype t = send.dtype();
-  unisono_op f = send.op(op);
-  return o.perform(
-      start, out, [&] { return unisono_reduce_scatter(s, r, n, t, f, comm); },
-      [&](Request *q) { return unisono_reduce_scatter_async(s, r, n, t, f, comm, q->place()); });
+  return o.perform(start, out, unisono_reduce_scatter, unisono_reduce_scatter_async, send.data(), recv.data(),
+                   recv.count(), send.dtype(), send.op(op), o.comm.get());
 }
 
 static nb::object broadcast(nb::handle self, nb::handle array, int root, bool start) {
   Operation o(self, "broadcast");
   const Array &buffer = o.comm.is_rank(root) ? o.reads(array) : o.writes(array, "array");
-  unisono_comm *comm = o.comm.get();
-  void *b = buffer.data();
-  size_t n = buffer.count();
-  unisono_dtype t = buffer.dtype();
-  return o.perform(
-      start, array, [&] { return unisono_broadcast(b, n, t, root, comm); },
-      [&](Request *q) { return unisono_broadcast_async(b, n, t, root, comm, q->place()); });
+  return o.perform(start, array, unisono_broadcast, unisono_broadcast_async, buffer.data(), buffer.count(),
+                   buffer.dtype(), root, o.comm.get());
 }
 
 static nb::object all_gather(nb::handle self, nb::handle array, nb::handle out, bool start) {
   Operation o(self, "all_gather");
   const Array &send = o.reads(array), &recv = o.writes(out, "out");
   o.check_sizes(send, "array", recv, "out", o.comm.size());
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data(), *r = recv.data();
-  size_t n = send.count();
-  unisono_dtype t = send.dtype();
-  return o.perform(
-      start, out, [&] { return unisono_all_gather(s, r, n, t, comm); },
-      [&](Request *q) { return unisono_all_gather_async(s, r, n, t, comm, q->place()); });
+  return o.perform(start, out, unisono_all_gather, unisono_all_gather_async, send.data(), recv.data(),
+                   send.count(), send.dtype(), o.comm.get());
 }
 
 static nb::object gather(nb::handle self, nb::handle array, nb::handle out, int root, bool start) {
   Operation o(self, "gather");
   const Array &send = o.reads(array);
-  void *r = nullptr;
+  void *result = nullptr;
   if (o.comm.is_rank(root)) {
     const Array &recv = o.writes(out, "out");
     o.check_sizes(send, "array", recv, "out", o.comm.size());
-    r = recv.data();
+    result = recv.data();
   }
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data();
-  size_t n = send.count();
-  unisono_dtype t = send.dtype();
-  return o.perform(
-      start, out, [&] { return unisono_gather(s, r, n, t, root, comm); },
-      [&](Request *q) { return unisono_gather_async(s, r, n, t, root, comm, q->place()); });
+  return o.perform(start, out, unisono_gather, unisono_gather_async, send.data(), result, send.count(),
+                   send.dtype(), root, o.comm.get());
 }
 
 static nb::object scatter(nb::handle self, nb::handle array, nb::handle out, int root, bool start) {
   Operation o(self, "scatter");
   const Array &recv = o.writes(out, "out");
-  void *s = nullptr;
+  void *blocks = nullptr;
   if (o.comm.is_rank(root)) {
     const Array &send = o.reads(array);
     o.check_sizes(recv, "out", send, "array", o.comm.size());
-    s = send.data();
+    blocks = send.data();
   }
-  unisono_comm *comm = o.comm.get();
-  void *r = recv.data();
-  size_t n = recv.count();
-  unisono_dtype t = recv.dtype();
-  return o.perform(
-      start, out, [&] { return unisono_scatter(s, r, n, t, root, comm); },
-      [&](Request *q) { return unisono_scatter_async(s, r, n, t, root, comm, q->place()); });
+  return o.perform(start, out, unisono_scatter, unisono_scatter_async, blocks, recv.data(), recv.count(),
+                   recv.dtype(), root, o.comm.get());
 }
 
 static nb::object all_to_all(nb::handle self, nb::handle array, nb::handle out, bool start) {
@@ -346,13 +294,8 @@ static nb::object all_to_all(nb::handle self, nb::handle array, nb::handle out, 
   if (send.count() % o.comm.size())
     o.invalid("array has " + std::to_string(send.count()) + " elements, which " +
               std::to_string(o.comm.size()) + " ranks cannot share equally");
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data(), *r = recv.data();
-  size_t n = send.count() / o.comm.size();
-  unisono_dtype t = send.dtype();
-  return o.perform(
-      start, out, [&] { return unisono_all_to_all(s, r, n, t, comm); },
-      [&](Request *q) { return unisono_all_to_all_async(s, r, n, t, comm, q->place()); });
+  return o.perform(start, out, unisono_all_to_all, unisono_all_to_all_async, send.data(), recv.data(),
+                   send.count() / o.comm.size(), send.dtype(), o.comm.get());
 }
 
 /* Blocks that lie one behind the other, in all as long as the array. */
@@ -385,14 +328,9 @@ static nb::object all_to_allv(nb::handle self, nb::handle array, const Counts &s
   Blocks from = blocks(o, send_counts, send, "array"), to = blocks(o, recv_counts, recv, "out");
   if (send.dtype() != recv.dtype())
     o.invalid("array and out have elements of different types");
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data(), *r = recv.data();
-  unisono_dtype t = send.dtype();
-  const size_t *sc = from.counts.data(), *sd = from.displs.data(), *rc = to.counts.data(),
-               *rd = to.displs.data();
-  return o.perform(
-      start, out, [&] { return unisono_all_to_allv(s, sc, sd, r, rc, rd, t, comm); },
-      [&](Request *q) { return unisono_all_to_allv_async(s, sc, sd, r, rc, rd, t, comm, q->place()); });
+  return o.perform(start, out, unisono_all_to_allv, unisono_all_to_allv_async, send.data(),
+                   from.counts.data(), from.displs.data(), recv.data(), to.counts.data(), to.displs.data(),
+                   send.dtype(), o.comm.get());
 }
 
 static nb::object all_gatherv(nb::handle self, nb::handle array, nb::handle out, const Counts &recv_counts,
@@ -402,43 +340,34 @@ static nb::object all_gatherv(nb::handle self, nb::handle array, nb::handle out,
   Blocks to = blocks(o, recv_counts, recv, "out");
   if (send.dtype() != recv.dtype())
     o.invalid("array and out have elements of different types");
-  unisono_comm *comm = o.comm.get();
-  void *s = send.data(), *r = recv.data();
-  size_t n = send.count();
-  unisono_dtype t = send.dtype();
-  const size_t *rc = to.counts.data(), *rd = to.displs.data();
-  return o.perform(
-      start, out, [&] { return unisono_all_gatherv(s, n, r, rc, rd, t, comm); },
-      [&](Request *q) { return unisono_all_gatherv_async(s, n, r, rc, rd, t, comm, q->place()); });
+  return o.perform(start, out, unisono_all_gatherv, unisono_all_gatherv_async, send.data(), send.count(),
+                   recv.data(), to.counts.data(), to.displs.data(), send.dtype(), o.comm.get());
 }
 
 static nb::object send(nb::handle self, nb::handle array, int peer, int tag, bool start) {
   Operation o(self, "send");
   const Array &buffer = o.reads(array);
-  unisono_comm *comm = o.comm.get();
-  void *b = buffer.data();
-  size_t n = buffer.count();
-  unisono_dtype t = buffer.dtype();
-  return o.perform(
-      start, nb::none(), [&] { return unisono_send(b, n, t, peer, tag, comm); },
-      [&](Request *q) { return unisono_send_async(b, n, t, peer, tag, comm, q->place()); });
+  return o.perform(start, nb::none(), unisono_send, unisono_send_async, buffer.data(), buffer.count(),
+                   buffer.dtype(), peer, tag, o.comm.get());
 }
 
 static nb::object recv(nb::handle self, nb::handle array, int peer, int tag, bool start) {
   Operation o(self, "recv");
   const Array &buffer = o.writes(array, "array");
   unisono_comm *comm = o.comm.get();
-  void *b = buffer.data();
-  size_t n = buffer.count();
-  unisono_dtype t = buffer.dtype();
-  unisono_message message = {};
-  nb::object done = o.perform(
-      start, nb::none(), [&] { return unisono_recv_message(b, n, t, peer, tag, comm, &message); },
-      [&](Request *q) {
-        q->receives();
-        return unisono_recv_message_async(b, n, t, peer, tag, comm, q->message(), q->place());
-      });
-  return start ? done : nb::cast(message);
+  void *data = buffer.data();
+  size_t count = buffer.count();
+  unisono_dtype dtype = buffer.dtype();
+  if (!start) {
+    unisono_message message = {};
+    released(unisono_recv_message, data, count, dtype, peer, tag, comm, &message);
+    return nb::cast(message);
+  }
+  auto request = o.request(nb::none());
+  request->receives();
+  released(unisono_recv_message_async, data, count, dtype, peer, tag, comm, request->message(),
+           request->place());
+  return nb::cast(std::move(request));
 }
 
 /* ---- the module's part */

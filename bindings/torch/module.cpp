@@ -6,6 +6,7 @@
 #include <pybind11/chrono.h>
 
 #include "allocator.h"
+#include "autograd.h"
 #include "backend.h"
 
 namespace py = pybind11;
@@ -38,6 +39,7 @@ PYBIND11_MODULE(_backend, m) {
       .def_property_readonly("address",
                              [](unisono::Communicator &c) { return (uintptr_t)(unisono_comm *)c; });
   m.def("create_communicator", create_communicator, Released());
+  m.def("set_sum", &unisono::set_sum);
 
   m.def("enable_shared_memory", [](const Group &group) { unisono::enable_shared_memory(group->world()); });
   m.def("disable_shared_memory", &unisono::disable_shared_memory);

@@ -20,7 +20,8 @@ def sglang_calls(size, rank):
         assert (data == size * (size + 1) / 2).all()
         mine = torch.full((2, 3), rank).to(dtype)
         for dim in (0, -1):
-            assert torch.equal(ops.shm_allgather(mine, dim), torch.cat([torch.full_like(mine, r) for r in range(size)], dim))
+            wanted = torch.cat([torch.full_like(mine, r) for r in range(size)], dim)
+            assert torch.equal(ops.shm_allgather(mine, dim), wanted)
 
 
 def as_sglang(backend):
@@ -30,7 +31,8 @@ def as_sglang(backend):
         sglang_calls(size, rank)
         with pytest.raises(ValueError, match="reduce_op"):
             torch.ops.sgl_kernel.shm_allreduce(torch.ones(1), 1)
-        others = [dist.new_group(ranks) for ranks in ([0, 2], [1, 3], [0, 1], [2, 3])]  # pipelines, then tensor parallel
+        pipelines = [dist.new_group(ranks) for ranks in ([0, 2], [1, 3])]
+        others = pipelines + [dist.new_group(ranks) for ranks in ([0, 1], [2, 3])]  # tensor parallel
         torch.ops.sgl_kernel.initialize(2, rank % 2)
         sglang_calls(2, rank % 2)
         data = torch.tensor([float(rank)])
@@ -98,7 +100,8 @@ def compiled():
     sglang.install()
     vllm.install()
     torch.ops.sgl_kernel.initialize(2, int(os.environ["RANK"]))
-    torch.library.register_fake("sgl_kernel::shm_allgather", lambda data, dim: torch.cat([data] * 2, dim))  # SGLang does
+    # as SGLang does
+    torch.library.register_fake("sgl_kernel::shm_allgather", lambda data, dim: torch.cat([data] * 2, dim))
     with group() as (rank, size):
         handle = torch.ops._C.init_shm_manager("[0-1]", size, rank)
 

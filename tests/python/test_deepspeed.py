@@ -1,5 +1,7 @@
 """DeepSpeed from PyPI on unisono: its operators, its builders' modules, inference and training as on gloo."""
 
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,6 +71,37 @@ def overrides():
 
 def test_operators_of_another_library(run):
     run(2, overrides)
+
+
+def overrides_deepspeeds_own(directory):
+    os.environ.update(DS_ACCELERATOR="cpu", TORCH_EXTENSIONS_DIR=directory)
+    from deepspeed.ops.op_builder.cpu import ShareMemCommBuilder
+    theirs = ShareMemCommBuilder().load(verbose=False)
+    in_place = torch.ops.deepspeed.inference_all_reduce_
+    with group() as (rank, size):
+        theirs.initialize(size, rank)
+        dist.barrier()
+
+        def reduced(dtype):
+            return in_place(torch.full((8,), rank + 1, dtype=dtype))[0].item()
+        for _ in range(2):
+            assert reduced(torch.float32) == total(size) and reduced(torch.int32) == rank + 1  # it has no integers
+            unisono.deepspeed.install()
+            assert reduced(torch.float32) == reduced(torch.int32) == total(size)
+            unisono.deepspeed.uninstall()
+
+
+@pytest.mark.long  # compiles DeepSpeed's operator
+@pytest.mark.timeout(600)
+def test_over_deepspeeds_own_operators(run, tmp_path):
+    def left():
+        return set(Path("/dev/shm").glob("deepspeed_allreduce_buffer_*"))
+    before = left()
+    try:
+        run(2, overrides_deepspeeds_own, str(tmp_path), limit=580, env={"LOCAL_SIZE": "2"})
+    finally:
+        for name in left() - before:  # DeepSpeed's, which it never removes
+            name.unlink()
 
 
 # ---- the calls of DeepSpeed's documentation
@@ -175,6 +208,46 @@ def test_documented_calls(run):
     run(4, documented, env={"LOCAL_SIZE": "4"})
 
 
+def documented_operators():
+    """The calls that the documentation of DeepSpeed's operators shows."""
+    unisono.deepspeed.install()
+    import deepspeed
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    deepspeed.init_distributed(rank=rank, world_size=world_size)
+    assert deepspeed.comm.comm.cdb.name == "ccl"
+    wanted = total(world_size)
+
+    input_tensor = torch.full((512, 512), rank + 1, dtype=torch.bfloat16)
+    output_tensor = torch.ops.deepspeed.inference_all_reduce(input_tensor)
+    assert (input_tensor == rank + 1).all() and (output_tensor == wanted).all()
+
+    tensor = torch.full((1024, 1024), rank + 1, dtype=torch.bfloat16)
+    torch.ops.deepspeed.inference_all_reduce_(tensor)
+    assert (tensor == wanted).all()
+
+    @torch.compile(backend="aot_eager")
+    def inference_with_allreduce(activations):
+        output = torch.ops.deepspeed.inference_all_reduce(activations)
+        return output * 2.0
+
+    assert (inference_with_allreduce(torch.full((256, 256), rank + 1, dtype=torch.float32)) == 2 * wanted).all()
+
+    def safe_allreduce(tensor):
+        if tensor.dtype in [torch.bfloat16, torch.float16, torch.float32]:
+            if tensor.device.type == 'cpu':
+                return torch.ops.deepspeed.inference_all_reduce(tensor)
+        return deepspeed.comm.all_reduce(tensor)
+
+    assert (safe_allreduce(torch.full((4,), rank + 1.0)) == wanted).all()
+    safe_allreduce(counts := torch.full((4,), rank + 1))
+    assert (counts == wanted).all()
+    deepspeed.comm.destroy_process_group()
+
+
+def test_documented_calls_of_the_operators(run):
+    run(2, documented_operators, env={"LOCAL_SIZE": "2"})
+
+
 # ---- workloads, against gloo
 
 def start(backend):
@@ -193,7 +266,8 @@ def train(backend, stage):
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.ReLU(), torch.nn.Linear(64, 8))
     engine, *_ = deepspeed.initialize(model=model, model_parameters=model.parameters(), config={
-        "train_micro_batch_size_per_gpu": 4, "zero_optimization": {"stage": stage}, "zero_allow_untested_optimizer": True,
+        "train_micro_batch_size_per_gpu": 4, "zero_optimization": {"stage": stage},
+        "zero_allow_untested_optimizer": True,
     }, optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
     losses = []
     for step in range(3):
@@ -219,7 +293,8 @@ def infer(backend):
     ids = torch.arange(12).reshape(2, 6)
     with torch.no_grad():
         whole = model(ids).logits
-        engine = deepspeed.init_inference(model, dtype=torch.float32, tensor_parallel={"tp_size": dist.get_world_size()})
+        engine = deepspeed.init_inference(model, dtype=torch.float32,
+                                          tensor_parallel={"tp_size": dist.get_world_size()})
         split = engine(ids).logits
     layer = engine.module.model.layers[0]
     assert layer.mlp.up_proj.weight.shape[0] * dist.get_world_size() == 128

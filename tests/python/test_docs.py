@@ -1,21 +1,21 @@
-"""The programs in docs/pytorch.md and docs/deepspeed.md run as they stand there."""
+"""The programs in README.md, docs/pytorch.md and docs/deepspeed.md run as they stand there."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
 
 
 def programs(name):
     """{(document, heading): program}"""
-    text = (DOCS / name).read_text()
+    text = (ROOT / name).read_text()
     return {(name, re.findall(r"^## (.*)", text[:match.start()], re.M)[-1]): match[1]
             for match in re.finditer(r"^```python\n(.*?)^```", text, re.M | re.S)}
 
 
-PROGRAMS = {**programs("pytorch.md"), **programs("deepspeed.md")}
+PROGRAMS = {**programs("README.md"), **programs("docs/pytorch.md"), **programs("docs/deepspeed.md")}
 
 
 def execute(name):

@@ -109,7 +109,8 @@ def defined():
     everywhere += [(ReduceOp.AVG, t) for t in (*FLOATS, *COMPLEX)]
     everywhere += [(op, t) for op in (ReduceOp.PRODUCT, ReduceOp.MIN, ReduceOp.MAX)
                    for t in (torch.bool, *INTEGERS, *FLOATS)]
-    return everywhere + [(op, t) for op in (ReduceOp.BAND, ReduceOp.BOR, ReduceOp.BXOR) for t in (torch.bool, *INTEGERS)]
+    bitwise = ReduceOp.BAND, ReduceOp.BOR, ReduceOp.BXOR
+    return everywhere + [(op, t) for op in bitwise for t in (torch.bool, *INTEGERS)]
 
 
 def reduces(shape):

@@ -89,6 +89,10 @@ def sends():
         dist.recv(a, left, tag=1)
         assert (a.item(), b.item()) == (10 * left + 1, 10 * left + 2)
         [w.wait() for w in ones]
+        # from anyone, by its tag
+        third = dist.isend(torch.tensor([rank]), right, tag=4)
+        assert dist.recv(a, tag=4) == a.item() == left
+        third.wait()
         # from anyone, into a tensor with gaps
         if rank == 0:
             froms = []
@@ -219,7 +223,7 @@ def not_destroyed():
 
 
 def test_ends_without_being_destroyed(run):
-    run(3, not_destroyed, limit=30)
+    run(3, not_destroyed, limit=60)
 
 
 def numbers():

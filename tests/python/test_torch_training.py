@@ -3,6 +3,8 @@ code."""
 
 import os
 import time
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import torch
@@ -102,6 +104,38 @@ def test_a_rank_killed_in_the_middle_of_ddp(run):
     assert max(t for t in times if t is not None) < 3
 
 
+def names_in_dev_shm():
+    return set(os.listdir("/dev/shm"))
+
+
+def mapped_from_dev_shm():
+    return [line for line in Path("/proc/self/maps").read_text().splitlines() if "/dev/shm/" in line]
+
+
+def trains_until_killed(victims):
+    import unisono.torch
+    dist.init_process_group("unisono", timeout=timedelta(seconds=20))
+    with unisono.torch.shared_memory():
+        net = DDP(model(512), bucket_cap_mb=0.1)
+        net(torch.ones(4, 512)).sum().backward()
+    assert unisono.torch.is_shared(net.module[0].weight) and not mapped_from_dev_shm()
+    if dist.get_rank() in victims:
+        net.module[0].weight.register_hook(lambda _: os.kill(os.getpid(), 9))
+    with pytest.raises(RuntimeError, match="died or left"):
+        net(torch.ones(4, 512)).sum().backward()
+
+
+@pytest.mark.parametrize("victims", [[1], [0, 1, 2]], ids=["one", "all"])
+def test_killed_ranks_leave_no_names(run, victims):
+    """In /dev/shm, where those of other libraries stay until it is full."""
+    before = names_in_dev_shm()
+    run(3, trains_until_killed, victims, dies=victims)
+    deadline = time.monotonic() + 10  # another program's may come and go
+    while names_in_dev_shm() - before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert names_in_dev_shm() <= before
+
+
 # ---- FSDP, DTensor, checkpoints
 
 def fsdp2(rank, size):
@@ -116,6 +150,33 @@ def fsdp2(rank, size):
 
 def test_fsdp2(run):
     check_equal(run, fsdp2)
+
+
+def fsdp2_in_shared_memory():
+    """Its buffers, where it asks the backend for them."""
+    import unisono.torch
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp._fully_shard._fsdp_collectives import ProcessGroupAllocMixin
+    buffers = []
+
+    allocate = ProcessGroupAllocMixin.allocate
+
+    def watched(*arguments, **options):
+        buffers.append(allocate(*arguments, **options))
+        return buffers[-1]
+
+    ProcessGroupAllocMixin.allocate = watched
+    with group() as (rank, size):
+        plain = train(fully_shard(model()), rank)
+        assert not buffers
+        net = fully_shard(model())
+        net.set_allocate_memory_from_process_group_for_comm(True)
+        assert train(net, rank) == plain
+        assert buffers and all(map(unisono.torch.is_shared, buffers))
+
+
+def test_fsdp2_in_shared_memory(run):
+    run(2, fsdp2_in_shared_memory)
 
 
 def fsdp1(rank, size):
@@ -220,3 +281,14 @@ def collectives_in_compiled_code():
 
 def test_torch_distributed_in_compiled_code(run):
     run(2, collectives_in_compiled_code)
+
+
+def compiled_training(rank, size, wrap):
+    from torch.distributed.fsdp import fully_shard
+    net = {"ddp": DDP, "fsdp2": fully_shard}[wrap](model())
+    return train(torch.compile(net, backend="aot_eager"), rank)
+
+
+@pytest.mark.parametrize("wrap", ["ddp", "fsdp2"])
+def test_compiled_training(run, wrap):
+    check_equal(run, compiled_training, wrap)

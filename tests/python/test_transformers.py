@@ -22,7 +22,8 @@ def parallel(backend, directory):
         with torch.no_grad():
             logits = split(ids).logits
             torch.testing.assert_close(logits, whole(ids).logits)
-        text = split.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False, pad_token_id=0)
+        text = split.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=5, do_sample=False,
+                              pad_token_id=0)
         assert text.shape == (2, 11)
         return logits.tolist(), text.tolist()
 

@@ -17,29 +17,43 @@ def no_result(*_: object) -> None:
 
 class Operators:
     """Operators of an engine's namespace. Those that its own library has defined get our kernels, the others are
-    defined. `kernels` maps a schema to the function and, for torch.compile, its fake kernel (None: it cannot be compiled).
-    """
+    defined. `kernels` maps a schema to the function and, for torch.compile, its fake kernel (None: it cannot be
+    compiled)."""
 
     def __init__(self, namespace: str, kernels: dict[str, tuple[Callable, Callable | None]]) -> None:
-        self._library = torch.library.Library(namespace, "FRAGMENT")
-        for schema, (kernel, fake) in kernels.items():
+        self._namespace, self._kernels = namespace, kernels
+        self._library: torch.library.Library | None = None  # while installed
+
+    def install(self) -> None:
+        """Take over the operators; a second time does nothing."""
+        if self._library is not None:
+            return
+        self._library = torch.library.Library(self._namespace, "FRAGMENT")
+        fakes = {}
+        for schema, (kernel, fake) in self._kernels.items():
             name = schema[:schema.index("(")]
-            if torch._C._get_operation_overload(f"{namespace}::{name}", "") is None:
+            if torch._C._get_operation_overload(f"{self._namespace}::{name}", "") is None:
                 self._library.define(schema)
             takes_tensors = "Tensor" in schema[:schema.index("->")]
-            self._library.impl(name, kernel, "CPU" if takes_tensors else "CompositeExplicitAutograd", allow_override=True)
-        self._provide_fakes(namespace, {schema[:schema.index("(")]: fake for schema, (_, fake) in kernels.items() if fake})
+            key = "CPU" if takes_tensors else "CompositeExplicitAutograd"
+            self._library.impl(name, kernel, key, allow_override=True)
+            if fake:
+                fakes[name] = fake
+        self._provide_fakes(fakes)
 
-    def _provide_fakes(self, namespace: str, fakes: dict[str, Callable]) -> None:
+    def _provide_fakes(self, fakes: dict[str, Callable]) -> None:
         """Under this key an engine may still register fake kernels of its own, as SGLang does for one of them."""
-        operators = [getattr(getattr(torch.ops, namespace), name).default for name in fakes]
+        operators = [getattr(getattr(torch.ops, self._namespace), name).default for name in fakes]
         for operator, (name, fake) in zip(operators, fakes.items(), strict=True):
             compile.keep_order(operator, self._library)
-            self._library.impl(name, compile.teaching(operators, fake), "CompositeExplicitAutograd", allow_override=True)
+            self._library.impl(name, compile.teaching(operators, fake), "CompositeExplicitAutograd",
+                               allow_override=True)
 
-    def remove(self) -> None:
-        """The engine's own kernels serve again."""
-        self._library._destroy()
+    def uninstall(self) -> None:
+        """Undo `install`: the engine's own kernels serve again."""
+        if self._library is not None:
+            self._library._destroy()
+        self._library = None
 
 
 def group_of(ranks: list[int], size: int, rank: int) -> dist.ProcessGroup:
@@ -53,7 +67,7 @@ def group_of(ranks: list[int], size: int, rank: int) -> dist.ProcessGroup:
         if (group.size(), group.rank()) == (size, rank):
             possible.setdefault(tuple(dist.get_process_group_ranks(group)), group)
     if len(possible) != 1:
-        raise RuntimeError(f"unisono: a process group of {size} ranks in which this process is rank {rank} is wanted, and "
-                           f"torch.distributed has {list(possible) or 'none'}; make the group of the ranks {ranks} before "
-                           "the first collective")
+        raise RuntimeError(f"unisono: a process group of {size} ranks in which this process is rank {rank} is wanted, "
+                           f"and torch.distributed has {list(possible) or 'none'}; make the group of the ranks {ranks} "
+                           "before the first collective")
     return next(iter(possible.values()))

@@ -11,26 +11,7 @@ from .operators import Operators, group_of, no_result
 
 SUM = 0  # the only operation of shm_allreduce
 
-_installed: Operators | None = None
 _wanted: tuple[int, int] | None = None  # size and rank; SGLang tells them before there are process groups
-
-
-def install() -> None:
-    """Take over the operators; a second time does nothing."""
-    global _installed
-    if _installed is None:
-        _installed = Operators("sgl_kernel", {
-            "initialize(int size, int rank) -> ()": (_initialize, None),
-            "shm_allreduce(Tensor(a!) data, int reduce_op) -> ()": (_all_reduce, no_result),
-            "shm_allgather(Tensor data, int dim) -> Tensor": (_all_gather, _fake_all_gather)})
-
-
-def uninstall() -> None:
-    """Undo `install`."""
-    global _installed
-    if _installed is not None:
-        _installed.remove()
-    _installed = None
 
 
 def _initialize(size: int, rank: int) -> None:
@@ -63,3 +44,10 @@ def _all_gather(data: torch.Tensor, dim: int) -> torch.Tensor:
 
 def _fake_all_gather(data: torch.Tensor, dim: int) -> torch.Tensor:
     return torch.cat([data] * _group().size(), dim)
+
+
+_operators = Operators("sgl_kernel", {
+    "initialize(int size, int rank) -> ()": (_initialize, None),
+    "shm_allreduce(Tensor(a!) data, int reduce_op) -> ()": (_all_reduce, no_result),
+    "shm_allgather(Tensor data, int dim) -> Tensor": (_all_gather, _fake_all_gather)})
+install, uninstall = _operators.install, _operators.uninstall

@@ -10,30 +10,7 @@ import torch.distributed as dist
 
 from .operators import Operators, group_of, no_result
 
-_installed: Operators | None = None
 _groups: list[dist.ProcessGroup] = []  # by the handle
-
-
-def install() -> None:
-    """Take over the operators; a second time does nothing."""
-    global _installed
-    if _installed is None:
-        _installed = Operators("_C", {
-            "init_shm_manager(str name, int group_size, int rank, int thread_num=1) -> int": (_init, None),
-            "join_shm_manager(int handle, str name) -> str": (_join, None),
-            "shm_allreduce(int handle, Tensor(a!) data) -> ()": (_all_reduce, no_result),
-            "shm_gather(int handle, Tensor data, Tensor[](a!)? outputs, int dst) -> ()": (_gather, no_result),
-            "shm_all_gather(int handle, Tensor data, Tensor(a!) output) -> ()": (_all_gather, no_result),
-            "shm_send_tensor_list(int handle, Tensor[](a) tensor_list, int dst) -> ()": (_send, None),
-            "shm_recv_tensor_list(int handle, int src) -> Tensor[](a)": (_receive, None)})
-
-
-def uninstall() -> None:
-    """Undo `install`."""
-    global _installed
-    if _installed is not None:
-        _installed.remove()
-    _installed = None
 
 
 def _init(name: str, group_size: int, rank: int, thread_num: int = 1) -> int:
@@ -75,3 +52,14 @@ def _receive(handle: int, src: int) -> list[torch.Tensor]:
     for tensor in tensors:
         dist.recv(tensor, group=_groups[handle], group_src=src)
     return tensors
+
+
+_operators = Operators("_C", {
+    "init_shm_manager(str name, int group_size, int rank, int thread_num=1) -> int": (_init, None),
+    "join_shm_manager(int handle, str name) -> str": (_join, None),
+    "shm_allreduce(int handle, Tensor(a!) data) -> ()": (_all_reduce, no_result),
+    "shm_gather(int handle, Tensor data, Tensor[](a!)? outputs, int dst) -> ()": (_gather, no_result),
+    "shm_all_gather(int handle, Tensor data, Tensor(a!) output) -> ()": (_all_gather, no_result),
+    "shm_send_tensor_list(int handle, Tensor[](a) tensor_list, int dst) -> ()": (_send, None),
+    "shm_recv_tensor_list(int handle, int src) -> Tensor[](a)": (_receive, None)})
+install, uninstall = _operators.install, _operators.uninstall

@@ -77,8 +77,9 @@ def _remove_ccl() -> None:
     backend = dist.Backend
     delattr(backend, "CCL")
     backend.backend_list.remove("ccl")
-    for table, key in ((backend._plugins, "CCL"), (backend.backend_capability, "ccl"), (backend.backend_type_map, "ccl")):
-        table.pop(key, None)
+    backend._plugins.pop("CCL", None)
+    for table in (backend.backend_capability, backend.backend_type_map):
+        table.pop("ccl", None)
 
 
 def _provide_bindings() -> None:

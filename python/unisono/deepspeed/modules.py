@@ -67,7 +67,8 @@ class CCLModule:
         """Called by the ranks of a process group that torch.distributed has."""
         group = find_group(ranks)
         if group is None:
-            raise ValueError(f"unisono: torch.distributed has no process group of the ranks {ranks}; use new_group first")
+            raise ValueError(f"unisono: torch.distributed has no process group of the ranks {ranks}; "
+                             "use new_group first")
         self._groups[tuple(ranks)] = group
 
     def get_rank(self, group: int = 0) -> int:

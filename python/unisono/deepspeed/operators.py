@@ -42,7 +42,8 @@ def provide() -> None:
         if not _is_defined(name):
             _definitions.define(name + schema)
     functional = torch.ops.deepspeed.inference_all_reduce.default
-    _definitions.impl("inference_all_reduce", compile.teaching([functional], torch.empty_like), "Meta", allow_override=True)
+    shape = compile.teaching([functional], torch.empty_like)
+    _definitions.impl("inference_all_reduce", shape, "Meta", allow_override=True)
     rules = {"Meta": lambda tensor: tensor, "Functionalize": _functionalized}
     for key, rule in rules.items():
         if not _has_kernel("inference_all_reduce_", key):

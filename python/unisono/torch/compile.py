@@ -1,5 +1,5 @@
-"""What torch.compile has to know of operators that communicate: their results' shapes, and that they are effects. None is
-dropped because nobody uses its result, and they stay in the order of the program, which is the same on all ranks."""
+"""What torch.compile has to know of operators that communicate: their results' shapes, and that they are effects. None
+is dropped because nobody uses its result, and they stay in the order of the program, which is the same on all ranks."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def _teach_inductor(operator: torch._ops.OpOverload) -> None:
         return result
 
 
-def _like_all_reduce(tensor: torch.Tensor, op: str = "sum", group: str = "") -> torch.Tensor:
+def _like_all_reduce(tensor: torch.Tensor, op: str | None = None, group: str | None = None) -> torch.Tensor:
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
-def _like_all_reduce_(tensor: torch.Tensor, op: str = "sum", group: str = "") -> None:
+def _like_all_reduce_(tensor: torch.Tensor, op: str | None = None, group: str | None = None) -> None:
     pass
 
 

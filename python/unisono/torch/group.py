@@ -40,7 +40,8 @@ def default_group() -> ProcessGroupUnisono:
 
 def groups_of_this_rank() -> list[dist.ProcessGroup]:
     """All process groups that this process is a member of; the default one first."""
-    return [dist.group.WORLD, *(g for g in dist.distributed_c10d._world.pg_group_ranks if isinstance(g, dist.ProcessGroup))]
+    known = dist.distributed_c10d._world.pg_group_ranks
+    return [dist.group.WORLD, *(group for group in known if isinstance(group, dist.ProcessGroup))]
 
 
 def find_group(ranks: Sequence[int]) -> dist.ProcessGroup | None:

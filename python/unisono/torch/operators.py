@@ -1,8 +1,9 @@
-"""torch.ops.unisono.all_reduce(tensor, op="sum", group="") -> Tensor, and all_reduce_ in place, which returns nothing.
+"""torch.ops.unisono.all_reduce(tensor, op=None, group=None) -> Tensor, and all_reduce_ in place, which returns nothing.
 
-They take CPU tensors; `op` is sum, prod, min, max, avg, band, bor or bxor, `group` a process group's `group_name`. Without
-one it is the default process group, of whichever backend, and without that the ranks of the environment (RANK and
-WORLD_SIZE, as torchrun sets them). RuntimeError: the type has no such reduction, or a rank is lost, late or at odds."""
+They take CPU tensors; `op` is sum (which it is when it is not given), prod, min, max, avg, band, bor or bxor, `group` a
+process group's `group_name`. Without one it is the default process group, of whichever backend, and without that the
+ranks of the environment (RANK and WORLD_SIZE, as torchrun sets them). RuntimeError: the type has no such reduction, or
+a rank is lost, late or at odds."""
 
 from __future__ import annotations
 
@@ -68,3 +69,4 @@ def _resolve(name: bytes, reason: int, size: int) -> int:
 
 
 library.unisono_operators_set_resolver(_resolve)
+_backend.set_sum(ctypes.cast(library.unisono_operators_sum, ctypes.c_void_p).value)
