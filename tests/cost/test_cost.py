@@ -32,7 +32,8 @@ SKIPPED = 77
 def start(program, call, batches, calls, ranks, rank, tool=()):
     """A rank, on a processor of its own. Which kernels the processor allows for makes no difference."""
     environment = {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(ranks), "MASTER_ADDR": "localhost",
-                   "MASTER_PORT": str(1024 + os.getpid() % 60000), "UNISONO_ISA": "scalar", "UNISONO_LOG": "error", "UNISONO_TUNE": "0"}
+                   "MASTER_PORT": str(1024 + os.getpid() % 60000), "UNISONO_ISA": "scalar", "UNISONO_LOG": "error",
+                   "UNISONO_TUNE": "0"}
     command = [*tool, program, *call.split(), str(batches), str(calls)]
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE, text=True,
