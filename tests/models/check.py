@@ -3,10 +3,10 @@
 
 usage: check.py NAME [NUMBER...]    NAME: arrival, stage, ...; NUMBER: these mutations only (0: the model as it is)
 
-The comment at a model's beginning lists them: `variant: OPTIONS`, `variant (long): OPTIONS` (searched with TEST_LONG=1)
-and `mutation NUMBER: WHAT` or `mutation NUMBER (OPTIONS): WHAT`. The model and its variants must hold in every
-reachable state, the search completed; every mutation must fail. Prints a line each. Exit status 1: something did not come out so;
-77: Spin or the compiler is missing."""
+The comment at a model's beginning lists them: `variant: OPTIONS`, `variant (long): OPTIONS` (searched with
+TEST_LONG=1) and `mutation NUMBER: WHAT` or `mutation NUMBER (OPTIONS): WHAT`. The model and its variants must hold in
+every reachable state, the search completed; every mutation must fail. Prints a line each. Exit status 1: something
+did not come out so; 77: Spin or the compiler is missing."""
 
 import os
 import re
