@@ -22,10 +22,22 @@ static bool is_pushed(const unisono_comm *comm, int rank, const struct uni_part 
   return comm->run.plan.algorithm != UNI_PULL && uni_view_takes(&comm->run.recv[rank], part->to, part->bytes);
 }
 
+/* Does the owner put the result where it read what this rank had staged for it? */
+static bool is_returned(const unisono_comm *comm, int rank, const struct uni_part *part) {
+  const struct uni_run *run = &comm->run;
+  return run->plan.returns && !uni_view_covers(&run->send[rank], part->from, part->bytes);
+}
+
 /* Can the others read the owner's result in its own buffer? */
 static bool is_readable(const unisono_comm *comm, int owner, const struct uni_part *part) {
   return takes_result(&comm->run.call, owner) &&
          uni_view_covers(&comm->run.recv[owner], part->to, part->bytes);
+}
+
+static char *return_stage(const unisono_comm *comm, const struct uni_lane *lane,
+                          const struct uni_chunk *chunk, int rank, const struct uni_part *part) {
+  uint32_t index = (uint32_t)(lane - comm->run.lanes);
+  return uni_stage_place(comm, rank, index, UNI_STAGE_IN, chunk->index) + part->stage;
 }
 
 static char *result_stage(const unisono_comm *comm, const struct uni_lane *lane,
@@ -53,12 +65,14 @@ static struct places find_places(const unisono_comm *comm, const struct uni_lane
   for (int r = 0; r < comm->size && is_shared; r++) {
     if (r == comm->rank || !takes_result(&run->call, r))
       continue;
-    if (is_pushed(comm, r, part))
+    if (is_pushed(comm, r, part)) {
       room[to.n++] = run->recv[r].base + part->to;
+      to.is_pushed = true;
+    } else if (is_returned(comm, r, part))
+      room[to.n++] = return_stage(comm, lane, chunk, r, part);
     else
       is_missing = true;
   }
-  to.is_pushed = to.n > to.n_own;
   to.is_staged = is_missing && !is_readable(comm, comm->rank, part);
   if (to.is_staged)
     room[to.n++] = result_stage(comm, lane, chunk, comm->rank);
@@ -124,8 +138,10 @@ void uni_gather_chunk(const unisono_comm *comm, const struct uni_lane *lane, con
     struct uni_part part = uni_part_of(comm, chunk, owner, owner);
     if (part.bytes == 0 || is_pushed(comm, comm->rank, &part))
       continue;
-    const char *source = is_readable(comm, owner, &part) ? run->recv[owner].base + part.to
-                                                         : result_stage(comm, lane, chunk, owner);
+    const char *source = is_returned(comm, comm->rank, &part)
+                             ? return_stage(comm, lane, chunk, comm->rank, &part)
+                         : is_readable(comm, owner, &part) ? run->recv[owner].base + part.to
+                                                           : result_stage(comm, lane, chunk, owner);
     memcpy((char *)run->call.recv + part.to, source, part.bytes);
   }
 }

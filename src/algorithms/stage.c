@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "collectives/refs.h"
+#include "collectives/select.h"
 #include "comm.h"
 
 enum { POPULATE_WRITE = 23 }; /* MADV_POPULATE_WRITE, which older headers do not know */
@@ -20,7 +21,7 @@ void uni_stage_begin(unisono_comm *comm, size_t room) {
     uni_stage_map(comm);
   enum { ROOM_LEAST = 4096 }; /* what the processor fetches ahead is the operation's own */
   run->plan.room = (room + ROOM_LEAST - 1) / ROOM_LEAST * ROOM_LEAST;
-  run->plan.turns = comm->layout.stage_ring / run->plan.room;
+  run->plan.turns = uni_select_ring(comm, &run->call, run->plan.room) / run->plan.room;
   run->plan.turn = (run->staged + run->plan.room - 1) / run->plan.room % run->plan.turns;
 }
 

@@ -33,6 +33,7 @@ struct uni_plan {
   size_t edges[2]; /* push: where the middle that may be pushed begins and ends */
   bool has_edges;  /* chunks are [0, edges[0]), [edges[0], edges[1]), [edges[1], total) */
   bool one_shot;   /* every rank folds everything, for itself */
+  bool returns;    /* results go into the stages that their inputs came from, where that was a stage */
   bool gathers;    /* results are copied from their owners in a step of their own */
   bool together;   /* ranks read each other's buffers: nobody leaves before all are done */
   size_t room;     /* bytes of a stage that a chunk takes */

@@ -36,23 +36,25 @@ static size_t crossing(double fixed, double line) {
 
 /* Inline, every rank writes its block, reads all others' and folds all. Where the buffers turn out to be
  * shared, a rank reads its slice of each, writes it to each, and folds no more; for that it takes two turns.
- */
+ * Where results return, half of it is written, and half is folded, for one turn. */
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   double n = comm->size, others = n - 1;
-  if (uni_kind_shares_result(kind))
-    return crossing(2 * p.turn, p.write / n + p.read * others * others / n + p.fold * others);
-  return crossing(2 * p.turn, p.write); /* a copy that a shared buffer does not need */
+  if (!uni_kind_shares_result(kind))
+    return crossing(2 * p.turn, p.write); /* a copy that a shared buffer does not need */
+  size_t pushed = crossing(2 * p.turn, p.write / n + p.read * others * others / n + p.fold * others);
+  return uni_select_returns(comm) ? least(pushed, crossing(p.turn, p.write / 2 + p.fold)) : pushed;
 }
 
 /* In one shot, every rank reads and folds everything, else a slice, and reads the others' results: which is a
- * step more. What it begins with, the readers' processors hold: it takes the time of several. */
+ * step more. What it begins with, the readers' processors hold: it takes the time of several. Where results
+ * return, nobody waits for that. */
 static size_t one_shot_until(const unisono_comm *comm) {
   enum { RESULTS = 4 };
   struct price p = price_of(comm);
   double n = comm->size, others = n - 1;
   double step = comm->world->settings.crowded ? p.turn : RESULTS * p.turn;
-  return crossing(step, others * (p.read * (n - 2) / n + p.fold));
+  return uni_select_returns(comm) ? 0 : crossing(step, others * (p.read * (n - 2) / n + p.fold));
 }
 
 /* ---- what follows from it */
@@ -89,6 +91,19 @@ bool uni_select_one_shot(const unisono_comm *comm, const struct uni_call *call) 
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
   size_t lanes = total / LANE_BYTES;
   return lanes <= 1 ? 1 : lanes < comm->layout.lanes ? (uint32_t)lanes : comm->layout.lanes;
+}
+
+/* With more ranks the owner would write to each of them what they else read in one place. */
+bool uni_select_returns(const unisono_comm *comm) {
+  return comm->size == 2 && !comm->world->settings.crowded;
+}
+
+size_t uni_select_ring(const unisono_comm *comm, const struct uni_call *call, size_t room) {
+  enum { KEPT = 256 << 10 }; /* what the nearest caches keep beside the caller's data */
+  size_t ring = comm->layout.stage_ring;
+  if (!uni_kind_shares_result(call->kind) || !uni_select_returns(comm) || comm->run.plan.one_shot)
+    return ring;
+  return least(ring, 4 * room > KEPT ? 4 * room : KEPT);
 }
 
 size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind) {
@@ -177,6 +192,7 @@ static void plan_results(unisono_comm *comm, bool send_covered) {
   } else if (!send_covered) {
     plan->chunk = uni_select_staged_chunk(comm, &comm->run.call);
     plan->algorithm = UNI_STAGED;
+    plan->returns = uni_select_returns(comm);
     plan->gathers = !middle || has_edges;
   } else if (middle && (!has_edges || all_recv_covered(comm))) {
     plan->chunk = plan->total;
@@ -201,6 +217,7 @@ void uni_select_plan(unisono_comm *comm) {
   bool covered = all_send_covered(comm);
   plan->has_edges = false;
   plan->gathers = false;
+  plan->returns = false;
   plan->together = any_covered(comm);
   plan->lag = uni_kind_is_v(run->call.kind) ? 1 : 0;
   if (uni_kind_shares_result(run->call.kind)) {

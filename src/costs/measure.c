@@ -17,7 +17,7 @@ struct bench {
   unisono_comm *pair;
   float *mine, *result; /* a block each, in two halves */
   struct uni_costs best;
-  size_t at; /* where in the stages */
+  uint32_t copy[UNI_OUTFLOW_WAYS]; /* picoseconds a byte */
 };
 
 static void note(struct bench *b, enum uni_cost cost, int64_t ns, int64_t times) {
@@ -47,25 +47,36 @@ static unisono_status time_turn(struct bench *b) {
   return status;
 }
 
-/* Each writes a block into its stage, as a collective does, and reads the other's. */
+static void time_copy(struct bench *b, enum uni_outflow_way way, char *to, const char *from) {
+  uni_stream_fn stream = b->pair->kernels->stream;
+  int64_t began = uni_now();
+  if (way == UNI_OUTFLOW_STREAM && stream)
+    stream(to, from, BLOCK / 2);
+  else
+    memcpy(to, from, BLOCK / 2);
+  atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor */
+  uint32_t ps = (uint32_t)((uni_now() - began) * 1000 / (BLOCK / 2));
+  if (b->copy[way] == 0 || ps < b->copy[way])
+    b->copy[way] = ps;
+}
+
+/* Each writes a block where the other has read one, half of it in each of the two ways, and reads the
+ * other's. */
 static unisono_status time_stage(struct bench *b) {
   unisono_comm *pair = b->pair;
-  char *mine = uni_comm_stage(pair, pair->rank, 0, UNI_STAGE_IN) + b->at;
-  const char *theirs = uni_comm_stage(pair, 1 - pair->rank, 0, UNI_STAGE_IN) + b->at;
+  char *mine = uni_comm_stage(pair, pair->rank, 0, UNI_STAGE_IN);
+  const char *data = (const char *)b->mine, *theirs = uni_comm_stage(pair, 1 - pair->rank, 0, UNI_STAGE_IN);
   unisono_status status = unisono_barrier(pair);
   if (status)
     return status;
-  int64_t began = uni_now();
-  uni_outflow_copy(&pair->run.lanes[0].outflow, pair->kernels->stream, mine, b->mine, BLOCK);
-  atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor */
-  note(b, UNI_COST_WRITE, uni_now() - began, BLOCK / UNI_LINE);
+  time_copy(b, UNI_OUTFLOW_PLAIN, mine, data);
+  time_copy(b, UNI_OUTFLOW_STREAM, mine + BLOCK / 2, data + BLOCK / 2);
   status = unisono_barrier(pair); /* what the other wrote is there */
   if (status)
     return status;
-  began = uni_now();
+  int64_t began = uni_now();
   memcpy(b->result, theirs, BLOCK);
   note(b, UNI_COST_READ, uni_now() - began, BLOCK / UNI_LINE);
-  b->at = (b->at + BLOCK) % (pair->layout.stage_ring / BLOCK * BLOCK);
   return UNISONO_OK;
 }
 
@@ -105,6 +116,8 @@ static unisono_status run_rounds(struct bench *b, int rounds, bool *enough) {
       status = run_round(b);
   }
   *enough = done >= rounds / 2;
+  uint32_t plain = b->copy[UNI_OUTFLOW_PLAIN], stream = b->copy[UNI_OUTFLOW_STREAM];
+  b->best.ps[UNI_COST_WRITE] = UNI_LINE * (uni_outflow_prefers_stream(plain, stream) ? stream : plain);
   return status;
 }
 

@@ -31,10 +31,14 @@ static void learn(uint32_t *cost, uint64_t measured) {
     *cost += (uint32_t)(measured - *cost) / 8;
 }
 
+bool uni_outflow_prefers_stream(uint32_t plain, uint32_t stream) {
+  return plain > DEAR && plain > stream + GAIN;
+}
+
 static void choose(struct uni_outflow_costs *costs) {
   uint32_t plain = costs->cost[UNI_OUTFLOW_PLAIN], stream = costs->cost[UNI_OUTFLOW_STREAM];
   if (plain && stream)
-    costs->streams = plain > DEAR && plain > stream + GAIN;
+    costs->streams = uni_outflow_prefers_stream(plain, stream);
 }
 
 /* The other way is tried several times in a row, and only the last one counts: what the one way left behind

@@ -20,7 +20,10 @@ enum {
   UNI_OUTFLOW_CLASSES = 16     /* powers of two from there on; the last one is for all that is more */
 };
 
-enum { UNI_OUTFLOW_PLAIN, UNI_OUTFLOW_STREAM, UNI_OUTFLOW_WAYS };
+enum uni_outflow_way { UNI_OUTFLOW_PLAIN, UNI_OUTFLOW_STREAM, UNI_OUTFLOW_WAYS };
+
+/* Is it better to stream where the two ways cost the writer so many picoseconds a byte? */
+bool uni_outflow_prefers_stream(uint32_t plain, uint32_t stream);
 
 /* What is known of one use, of one class. All zero at first. */
 struct uni_outflow_costs {

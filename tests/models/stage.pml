@@ -5,11 +5,13 @@
  * uni_make_plan (plan.c); uni_stage_begin, uni_stage_advance, uni_stage_place (src/algorithms/stage.c).
  *
  * Reduced: one lane. All buffers are private, so nobody waits for all at the end (plan.together is false). A
- * ring has two turns, where the library's have four or more: two are what the design needs. Rooms are of one
- * size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has
- * one or two chunks and is a reduction (with results gathered), a copy, or a v-collective (with counts), alike
- * on all ranks. Values name the operation and the chunk.
+ * ring has two turns, where the library's have four or more: two are what the design needs, and three where
+ * results return into the stages that their inputs came from, which the variant is about. Rooms are of one
+ * size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
+ * chunks (three, where results return) and is a reduction (with results gathered), a copy, or a v-collective (with
+ * counts), alike on all ranks. Values name the operation and the chunk.
  *
+ *   variant: -DRETURNS -DOPERATIONS=2
  *   mutation 1: a finished step is shown without release: it overtakes what was staged in it
  *   mutation 2: a finished step is shown without release: it overtakes the reads in it
  *   mutation 3: the peers' finished steps are loaded without acquire
@@ -18,6 +20,8 @@
  *   mutation 6: an operation's first chunk takes the ring's first turn again
  *   mutation 7: v-collectives do not lag a step: counts may be written again while they are read
  *   mutation 8: the stamp is stored without release: it overtakes the first chunk
+ *   mutation 9 (-DRETURNS -DOPERATIONS=2): two turns, where a chunk is read once more when it has returned
+ *   mutation 10 (-DRETURNS -DOPERATIONS=2): a finished step is shown without release: it overtakes the return
  */
 #ifndef RANKS
 #define RANKS 2
@@ -25,9 +29,16 @@
 #ifndef OPERATIONS
 #define OPERATIONS 3
 #endif
+#ifdef RETURNS
+#define CHUNKS 3
+#else
+#define CHUNKS 2
+#endif
 
 #if MUTATION == 5
 #define TURNS 1
+#elif defined RETURNS && MUTATION != 9
+#define TURNS 3
 #else
 #define TURNS 2
 #endif
@@ -40,8 +51,13 @@
 #define COUNTS(rank) ((rank)*EACH + 3)
 #define IN(rank, chunk) ((rank)*EACH + 4 + (turn + (chunk)) % TURNS)
 #define OUT(rank, chunk) ((rank)*EACH + 4 + TURNS + (turn + (chunk)) % TURNS)
-#define LOADS(p, x) ((x) % EACH >= 3 && (x) / EACH != (p)) /* all but the stamps and steps */
-#define NAME(chunk) (operation * 4 + (chunk))
+#ifdef RETURNS
+#define LOADS(p, x) ((x) % EACH >= 3) /* all but the stamps and steps */
+#else
+#define LOADS(p, x) ((x) % EACH >= 3 && (x) / EACH != (p)) /* and what others do not write */
+#endif
+#define NAME(chunk) (operation * 8 + (chunk))
+#define RESULT(chunk) (NAME(chunk) + 4)
 
 #include "memory.pml"
 
@@ -103,19 +119,27 @@ inline do_step() {
   :: at > LAG && at - LAG <= chunks[operation] ->
      PEERS(read(me, IN(peer, at - LAG - 1), NAME(at - LAG - 1)));
      if
+#ifdef RETURNS
+     :: kind[operation] == REDUCE -> PEERS(store(me, IN(peer, at - LAG - 1), RESULT(at - LAG - 1)))
+#else
      :: kind[operation] == REDUCE -> store(me, OUT(me, at - LAG - 1), NAME(at - LAG - 1))
+#endif
      :: else
      fi
   :: else
   fi;
   if
+#ifdef RETURNS
+  :: GATHERS && at >= LAG + 2 -> PEERS(read(me, IN(me, at - LAG - 2), RESULT(at - LAG - 2)))
+#else
   :: GATHERS && at >= LAG + 2 -> PEERS(read(me, OUT(peer, at - LAG - 2), NAME(at - LAG - 2)))
+#endif
   :: else
   fi
 }
 
 inline publish_step() {
-#if MUTATION == 1
+#if MUTATION == 1 || MUTATION == 10
   store_after_loads(me, DONE(me), steps + at)
 #elif MUTATION == 2
   store_after_stores(me, DONE(me), steps + at)
@@ -172,7 +196,7 @@ init {
        :: kind[chosen + 1] = COPY
        :: kind[chosen + 1] = V
        fi;
-       select(which : 1 .. 2);
+       select(which : 1 .. CHUNKS);
        chunks[chosen + 1] = which;
        chosen++;
        which = 0
