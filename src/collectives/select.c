@@ -8,7 +8,8 @@ enum {
   INLINE_BYTES = 4096,   /* up to here everybody reducing everything is cheaper than a second barrier */
   INLINE_ALL = 16 << 10, /* of all ranks together: what each of them reads */
   INLINE_ALL_CROWDED = 64 << 10, /* the same where a barrier is several switches between processes */
-  LANE_BYTES = 64 << 10          /* a thread is worth its synchronisation from here on */
+  COLUMN_BYTES = 16 << 10, /* one leader's message is cheaper than several ranks' and their two barriers */
+  LANE_BYTES = 64 << 10    /* a thread is worth its synchronisation from here on */
 };
 
 static size_t whole_lines(size_t bytes) {
@@ -158,4 +159,8 @@ void uni_select_plan(unisono_comm *comm) {
   }
   plan->algorithm = covered ? UNI_PULL : UNI_STAGED;
   plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
+}
+
+int uni_select_columns(size_t bytes, int most) {
+  return bytes < (size_t)COLUMN_BYTES ? 1 : most;
 }

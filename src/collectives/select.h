@@ -18,6 +18,9 @@ size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind);
 /* The size of a chunk where some rank stages what it sends. */
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call);
 
+/* How many ranks of each machine carry `bytes` between the machines, of `most` that can. */
+int uni_select_columns(size_t bytes, int most);
+
 /* After the arrival, when run->send and run->recv say where every buffer is: fills in run->plan, whose total
  * and lanes are set. */
 void uni_select_plan(unisono_comm *comm);

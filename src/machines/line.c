@@ -1,0 +1,397 @@
+#include "machines/line.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "error.h"
+#include "log.h"
+#include "machines/across.h"
+#include "queue.h"
+
+enum { NAP_US = 50, GRACE_MS = 1000 };
+
+/* What a message begins with. */
+struct label {
+  uint64_t bytes;
+  uint32_t dtype, unused;
+};
+
+/* A send or a receive under way. */
+struct passage {
+  struct uni_transfer transfer;
+  unisono_request *request; /* NULL: a blocking one */
+  int64_t deadline, lost_at;
+  char *buffer; /* label and payload; the engine's until its request is done */
+  struct uni_engine_message found;
+  uni_engine_request under_way;
+  bool is_under_way, done;
+  unisono_status status;
+  char text[UNI_TEXT];
+  struct passage *next;
+};
+
+struct uni_line {
+  pthread_mutex_t lock; /* guards the list of collectives */
+  pthread_cond_t changed;
+  pthread_mutex_t running; /* held by who runs a collective */
+  pthread_t worker;
+  bool has_worker, stop;
+  unisono_request *first, *last; /* the first one may be under way */
+  pthread_mutex_t moving;        /* guards the passages */
+  struct passage *passages;
+};
+
+unisono_status uni_line_open(struct uni_span *span) {
+  struct uni_line *line = calloc(1, sizeof *line);
+  if (!line)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a queue of operations");
+  pthread_mutex_init(&line->lock, NULL);
+  pthread_cond_init(&line->changed, NULL);
+  pthread_mutex_init(&line->running, NULL);
+  pthread_mutex_init(&line->moving, NULL);
+  span->line = line;
+  return UNISONO_OK;
+}
+
+static void finish(unisono_request *request, unisono_status status, const char *text) {
+  request->status = status;
+  if (status)
+    snprintf(request->text, sizeof request->text, "%s", text);
+  /* release: the buffers, status and text are there for who sees it done */
+  atomic_store_explicit(&request->done, true, memory_order_release);
+}
+
+/* ---- collectives */
+
+static unisono_status run(struct uni_span *span, const struct uni_call *call) {
+  pthread_mutex_lock(&span->line->running);
+  unisono_status status = uni_across(span, call);
+  pthread_mutex_unlock(&span->line->running);
+  return status;
+}
+
+static void *work(void *argument) {
+  struct uni_span *span = argument;
+  struct uni_line *line = span->line;
+  uni_log_set_rank(span->comm->rank);
+  pthread_mutex_lock(&line->lock);
+  while (!line->stop) {
+    unisono_request *first = line->first;
+    if (!first) {
+      pthread_cond_wait(&line->changed, &line->lock);
+      continue;
+    }
+    pthread_mutex_unlock(&line->lock);
+    unisono_status status = run(span, &first->call);
+    pthread_mutex_lock(&line->lock);
+    line->first = first->next;
+    if (!line->first)
+      line->last = NULL;
+    finish(first, status, unisono_last_error());
+    pthread_cond_broadcast(&line->changed);
+  }
+  pthread_mutex_unlock(&line->lock);
+  return NULL;
+}
+
+/* With the lock held. */
+static unisono_status need_worker(struct uni_span *span) {
+  struct uni_line *line = span->line;
+  if (line->has_worker)
+    return UNISONO_OK;
+  sigset_t all, before; /* signals are for the application's threads */
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  errno = pthread_create(&line->worker, NULL, work, span);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (errno)
+    return uni_fail_errno("starting a thread for operations between machines");
+  line->has_worker = true;
+  return UNISONO_OK;
+}
+
+static unisono_status append(struct uni_span *span, unisono_request *request) {
+  struct uni_line *line = span->line;
+  pthread_mutex_lock(&line->lock);
+  unisono_status status = need_worker(span);
+  if (!status) {
+    if (line->last)
+      line->last->next = request;
+    else
+      line->first = request;
+    line->last = request;
+    pthread_cond_broadcast(&line->changed);
+  }
+  pthread_mutex_unlock(&line->lock);
+  return status;
+}
+
+unisono_status uni_line_submit(struct uni_span *span, const struct uni_call *call, unisono_request *started) {
+  if (started)
+    return append(span, started);
+  pthread_mutex_lock(&span->line->lock);
+  bool behind = span->line->first != NULL;
+  pthread_mutex_unlock(&span->line->lock);
+  if (!behind)
+    return run(span, call);
+  unisono_request here = {.comm = span->comm, .call = *call};
+  unisono_status status = append(span, &here);
+  if (status)
+    return status;
+  uni_line_attend(span, &here);
+  return here.status ? uni_fail(here.status, "%s", here.text) : UNISONO_OK;
+}
+
+/* ---- sends and receives; with `moving` held */
+
+static bool may_take_the_same(const struct passage *a, const struct passage *b) {
+  const struct uni_transfer *x = &a->transfer, *y = &b->transfer;
+  return (x->peer == y->peer || x->peer == UNI_ANY || y->peer == UNI_ANY) &&
+         (x->tag == y->tag || x->tag == UNI_ANY || y->tag == UNI_ANY);
+}
+
+/* Receives take messages in the order in which they were posted. */
+static bool is_behind(const struct uni_line *line, const struct passage *p) {
+  for (const struct passage *before = line->passages; before != p; before = before->next)
+    if (!before->transfer.is_send && !before->done && !before->is_under_way && may_take_the_same(before, p))
+      return true;
+  return false;
+}
+
+static unisono_status send_now(struct uni_span *span, struct passage *p) {
+  struct uni_transfer *t = &p->transfer;
+  struct label label = {.bytes = t->count * t->element, .dtype = t->dtype};
+  p->buffer = malloc(sizeof label + label.bytes);
+  if (!p->buffer)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message of %llu bytes",
+                    (unsigned long long)label.bytes);
+  memcpy(p->buffer, &label, sizeof label);
+  if (label.bytes)
+    memcpy(p->buffer + sizeof label, t->buffer, label.bytes);
+  p->is_under_way = true;
+  return span->carrier->engine->send(span->whole, p->buffer, sizeof label + label.bytes, t->peer, t->tag,
+                                     &p->under_way);
+}
+
+static unisono_status receive_now(struct uni_span *span, struct passage *p) {
+  bool found = false;
+  const struct uni_engine *engine = span->carrier->engine;
+  unisono_status status = engine->match(span->whole, p->transfer.peer, p->transfer.tag, &found, &p->found);
+  if (status || !found)
+    return status;
+  p->buffer = malloc(p->found.bytes ? p->found.bytes : 1);
+  if (!p->buffer)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message of %zu bytes", p->found.bytes);
+  p->is_under_way = true;
+  return engine->recv_matched(&p->found, p->buffer, &p->under_way);
+}
+
+static unisono_status take_message(struct uni_span *span, struct passage *p) {
+  struct uni_transfer *t = &p->transfer;
+  struct label label = {0};
+  if (p->found.bytes >= sizeof label)
+    memcpy(&label, p->buffer, sizeof label);
+  if (p->found.bytes != sizeof label + label.bytes || label.dtype != (uint32_t)t->dtype ||
+      label.bytes > t->count * t->element)
+    return uni_span_break(
+        span, UNISONO_ERROR_MISMATCH,
+        "rank %d received from rank %d, under tag %d, a message of another type or longer than the "
+        "%zu elements that it asked for",
+        span->comm->rank, p->found.peer, p->found.tag, t->count);
+  if (label.bytes)
+    memcpy(t->buffer, p->buffer + sizeof label, label.bytes);
+  t->got = (unisono_message){p->found.peer, p->found.tag, label.bytes / t->element};
+  return UNISONO_OK;
+}
+
+static unisono_status step(struct uni_span *span, struct passage *p) {
+  bool done = false;
+  unisono_status status = UNISONO_OK;
+  if (!p->is_under_way && p->transfer.is_send)
+    status = send_now(span, p);
+  else if (!p->is_under_way && !is_behind(span->line, p))
+    status = receive_now(span, p);
+  if (status || !p->is_under_way)
+    return status;
+  status = span->carrier->engine->test(&p->under_way, &done);
+  if (status || !done)
+    return status;
+  if (!p->transfer.is_send)
+    status = take_message(span, p);
+  p->done = true;
+  free(p->buffer);
+  p->buffer = NULL;
+  return status;
+}
+
+/* Is a rank lost that the transfer cannot do without? */
+static bool is_lost(const struct uni_span *span, const struct passage *p) {
+  bool any_left = false;
+  const struct uni_cluster *cluster = span->carrier->cluster;
+  if (p->transfer.peer != UNI_ANY)
+    return uni_cluster_is_gone(cluster, span->cluster_ranks[p->transfer.peer]);
+  for (int r = 0; r < span->comm->size; r++)
+    any_left |= r != span->comm->rank && !uni_cluster_is_gone(cluster, span->cluster_ranks[r]);
+  return !any_left;
+}
+
+static unisono_status check(struct uni_span *span, struct passage *p) {
+  const char *name = p->transfer.is_send ? "send" : "recv";
+  int rank = span->comm->rank;
+  if (uni_comm_is_broken(span->local))
+    return uni_comm_failure(span->local);
+  int64_t now = uni_now();
+  if (!is_lost(span, p))
+    p->lost_at = 0;
+  else if (!p->lost_at)
+    p->lost_at = now;
+  else if (now - p->lost_at > GRACE_MS * UNI_MS)
+    return uni_span_break(span, UNISONO_ERROR_PEER_LOST,
+                          "rank %d died, left or was cut off: rank %d needed it for %s", p->transfer.peer,
+                          rank, name);
+  if (now >= p->deadline)
+    return uni_span_break(span, UNISONO_ERROR_TIMEOUT,
+                          "rank %d did not arrive in time: rank %d waited for it in %s for %d ms",
+                          p->transfer.peer, rank, name, span->comm->timeout_ms);
+  return UNISONO_OK;
+}
+
+static void end_passage(struct passage *p, unisono_status status) {
+  p->done = true; /* a buffer still under way is the engine's for ever */
+  p->status = status;
+  snprintf(p->text, sizeof p->text, "%s", status ? unisono_last_error() : "");
+}
+
+static void move(struct uni_span *span) {
+  struct uni_line *line = span->line;
+  for (struct passage **at = &line->passages, *p; (p = *at);) {
+    unisono_status status = step(span, p);
+    if (status && !uni_comm_is_broken(span->local) && status != UNISONO_ERROR_MEMORY)
+      status = uni_span_failed(span, status);
+    if (!status && !p->done)
+      status = check(span, p);
+    if (status || p->done)
+      end_passage(p, status);
+    if (!p->done || !p->request) {
+      at = &p->next;
+      continue;
+    }
+    *at = p->next;
+    p->request->transfer.got = p->transfer.got;
+    if (!p->status && p->request->message)
+      *p->request->message = p->transfer.got;
+    finish(p->request, p->status, p->text);
+    free(p);
+  }
+}
+
+void uni_line_move_transfers(struct uni_span *span) {
+  if (pthread_mutex_trylock(&span->line->moving) != 0)
+    return;
+  move(span);
+  pthread_mutex_unlock(&span->line->moving);
+}
+
+static void enlist(struct uni_span *span, struct passage *p) {
+  pthread_mutex_lock(&span->line->moving);
+  struct passage **end = &span->line->passages;
+  while (*end)
+    end = &(*end)->next;
+  *end = p;
+  move(span);
+  pthread_mutex_unlock(&span->line->moving);
+}
+
+/* True: it is done, and out of the list. */
+static bool delist(struct uni_span *span, struct passage *p) {
+  pthread_mutex_lock(&span->line->moving);
+  move(span);
+  bool done = p->done;
+  for (struct passage **at = &span->line->passages; done && *at; at = &(*at)->next)
+    if (*at == p) {
+      *at = p->next;
+      break;
+    }
+  pthread_mutex_unlock(&span->line->moving);
+  return done;
+}
+
+unisono_status uni_line_transfer(struct uni_span *span, const struct uni_transfer *transfer,
+                                 unisono_message *message, unisono_request *started) {
+  const struct uni_engine *engine = span->carrier->engine;
+  if (uni_comm_is_broken(span->local))
+    return uni_comm_failure(span->local);
+  if (transfer->tag >= engine->most_tag ||
+      transfer->count > (engine->most_bytes - sizeof(struct label)) / transfer->element)
+    return uni_fail(UNISONO_ERROR_UNSUPPORTED,
+                    "between machines a tag is below %d and a message shorter than %zu bytes (engine %s)",
+                    engine->most_tag, engine->most_bytes, engine->name);
+  struct passage *p = calloc(1, sizeof *p);
+  if (!p)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message");
+  p->transfer = *transfer;
+  p->request = started;
+  p->deadline = uni_deadline(span->comm->timeout_ms);
+  enlist(span, p);
+  if (started)
+    return UNISONO_OK;
+  while (!delist(span, p))
+    usleep(NAP_US);
+  unisono_status status = p->status ? uni_fail(p->status, "%s", p->text) : UNISONO_OK;
+  if (!status && message)
+    *message = p->transfer.got;
+  free(p);
+  return status;
+}
+
+/* ---- both */
+
+void uni_line_attend(struct uni_span *span, unisono_request *request) {
+  while (!atomic_load_explicit(&request->done, memory_order_acquire)) { /* as finish() says */
+    uni_line_move_transfers(span);
+    usleep(NAP_US);
+  }
+}
+
+static void fail_passages(struct uni_span *span) {
+  pthread_mutex_lock(&span->line->moving);
+  while (span->line->passages) {
+    struct passage *p = span->line->passages;
+    span->line->passages = p->next;
+    if (p->request)
+      finish(p->request, UNISONO_ERROR_PEER_LOST,
+             "the communicator was destroyed before the operation was done");
+    free(p);
+  }
+  pthread_mutex_unlock(&span->line->moving);
+}
+
+void uni_line_close(struct uni_span *span) {
+  struct uni_line *line = span->line;
+  pthread_mutex_lock(&line->lock);
+  bool busy = line->first != NULL;
+  line->stop = true;
+  pthread_cond_broadcast(&line->changed);
+  pthread_mutex_unlock(&line->lock);
+  if (busy || line->passages)
+    uni_span_break(span, UNISONO_ERROR_PEER_LOST,
+                   "rank %d destroyed the communicator before its operations were done", span->comm->rank);
+  if (line->has_worker)
+    pthread_join(line->worker, NULL);
+  while (line->first) {
+    finish(line->first, UNISONO_ERROR_PEER_LOST,
+           "the communicator was destroyed before the operation was done");
+    line->first = line->first->next;
+  }
+  fail_passages(span);
+  pthread_mutex_destroy(&line->lock);
+  pthread_cond_destroy(&line->changed);
+  pthread_mutex_destroy(&line->running);
+  pthread_mutex_destroy(&line->moving);
+  free(line);
+}
