@@ -149,6 +149,7 @@ static void set_environment(const struct uni_engine_start *start, int fd) {
   snprintf(text, sizeof text, "%d", start->size);
   setenv("PMI_SIZE", text, 1);
   set_default("I_MPI_FABRICS", "ofi"); /* no shared memory between its ranks: see pmi.h */
+  set_default("UCX_TLS", "^shm");
 }
 
 static void unset_environment(void) {

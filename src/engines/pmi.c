@@ -152,6 +152,8 @@ static bool handle(struct server *s, const char *line) {
     snprintf(text, sizeof text, "cmd=universe_size size=%d rc=0\n", s->start.size);
     return answer(s, text);
   }
+  if (strcmp(command, "abort") == 0)
+    return true; /* the library ends the process now */
   if (strcmp(command, "finalize") == 0)
     return answer(s, "cmd=finalize_ack rc=0\n");
   snprintf(text, sizeof text, "cmd=%.40s rc=-1 msg=unknown\n", command);

@@ -87,8 +87,7 @@ static unisono_status wait_for(struct uni_span *span, unisono_status started, un
 static unisono_status trade(struct uni_span *span, const struct parcels *p, int to, int from,
                             const char *what) {
   const struct uni_engine *engine = span->carrier->engine;
-  size_t out = span->machine_of[to] == span->machine ? 0 : p->send_n[to];
-  size_t in = span->machine_of[from] == span->machine ? 0 : p->recv_n[from];
+  size_t out = p->send_n[peer], in = p->recv_n[peer];
   if (!out && !in)
     return UNISONO_OK;
   char *outgoing = uni_span_bounce(span, 2 * (size_t)UNI_CHUNK);
@@ -101,26 +100,30 @@ static unisono_status trade(struct uni_span *span, const struct parcels *p, int 
     uni_engine_request sending = NULL, receiving = NULL;
     unisono_status s = UNISONO_OK, r = UNISONO_OK;
     if (got)
-      r = engine->recv(span->whole, incoming, got, from, engine->most_tag, &receiving);
+      r = engine->recv(span->whole, incoming, got, peer, engine->most_tag, &receiving);
     if (sent)
-      memcpy(outgoing, p->send + p->send_at[to] + at, sent);
+      memcpy(outgoing, p->send + p->send_at[peer] + at, sent);
     if (sent)
-      s = engine->send(span->whole, outgoing, sent, to, engine->most_tag, &sending);
+      s = engine->send(span->whole, outgoing, sent, peer, engine->most_tag, &sending);
     if (got)
       status = wait_for(span, r, &receiving, what);
     if (sent && !status)
       status = wait_for(span, s, &sending, what);
     if (got && !status)
-      memcpy(p->recv + p->recv_at[from] + at, incoming, got);
+      memcpy(p->recv + p->recv_at[peer] + at, incoming, got);
   }
   return status;
 }
 
+/* In pairs: what is sent to a rank has left before what comes from it takes its place (in place). */
 static unisono_status exchange_across(struct uni_span *span, const struct parcels *p, const char *what) {
   int size = span->comm->size, rank = span->comm->rank;
   unisono_status status = UNISONO_OK;
-  for (int d = 1; d < size && !status; d++)
-    status = trade(span, p, (rank + d) % size, (rank - d + size) % size, what);
+  for (int round = 0; round < size && !status; round++) {
+    int peer = (round - rank + size) % size;
+    if (span->machine_of[peer] != span->machine)
+      status = trade(span, p, peer, what);
+  }
   return status;
 }
 

@@ -231,10 +231,18 @@ static unisono_status make_groups(struct uni_span *span) {
   return status;
 }
 
+/* Keeps the words to what made it necessary. */
+static void destroy_local(unisono_comm *local) {
+  char text[512];
+  snprintf(text, sizeof text, "%s", unisono_last_error());
+  unisono_comm_destroy(local);
+  uni_fail(UNISONO_OK, "%s", text);
+}
+
 static void free_span(struct uni_span *span) {
   if (span->line)
     uni_line_close(span);
-  unisono_comm_destroy(span->local);
+  destroy_local(span->local);
   if (!span->abandoned)
     free(span->bounce);
   free(span->cluster_ranks);
@@ -267,7 +275,7 @@ static unisono_status make_shell(struct uni_carrier *carrier, unisono_comm *loca
     free(comm);
     if (span)
       free_span(span);
-    unisono_comm_destroy(local);
+    destroy_local(local);
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a communicator of %d ranks", n);
   }
   atomic_fetch_add_explicit(&carrier->uses, 1, memory_order_relaxed);
@@ -332,7 +340,7 @@ unisono_status uni_span_open(struct uni_world *world, struct uni_roster *roster,
   status = ranks ? uni_comm_new(world, birth, &local)
                  : uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", n);
   if (!status && (status = open_carrier(cluster, engine, uni_deadline(birth->timeout_ms), &carrier)))
-    unisono_comm_destroy(local);
+    destroy_local(local);
   if (status) {
     free(ranks);
     uni_cluster_put(cluster);

@@ -6,7 +6,8 @@
 #include "rendezvous/meet.h"
 
 enum {
-  REACH_MS = 1000, /* to try on this machine before looking elsewhere */
+  REACH_MS = 1000,   /* to try on this machine before looking elsewhere */
+  HUNG_UP_MS = 2000, /* to find rank 0 elsewhere after it has hung up */
   PAUSE_MS = 20
 };
 
@@ -79,18 +80,23 @@ static unisono_status look_elsewhere(const struct search *s, bool *found, struct
 }
 
 static unisono_status go_to_rank_0(struct search *s, struct uni_world **world, struct uni_roster *roster) {
-  for (;;) {
+  for (int64_t lost_at = 0;;) {
     bool found;
     if (s->near && s->identity->via != UNI_VIA_NETWORK) {
       struct uni_detour detour = {.reach = uni_deadline(REACH_MS)};
       unisono_status status = meet_here(s, s->size, s->rank, s->identity, &detour, world);
       if (status || !detour.taken)
         return status;
-      s->near = !detour.told;
+      s->near = !detour.told && !detour.hung_up;
+      if (detour.hung_up)
+        lost_at = uni_now();
     }
     unisono_status status = look_elsewhere(s, &found, roster);
     if (status || found)
       return status;
+    if (lost_at && uni_now() - lost_at > HUNG_UP_MS * UNI_MS)
+      return uni_fail(UNISONO_ERROR_PEER_LOST,
+                      "rank 0 died or refused this rank while the ranks were meeting");
     if (uni_now() >= s->deadline)
       return uni_fail(
           UNISONO_ERROR_TIMEOUT,

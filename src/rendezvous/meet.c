@@ -228,6 +228,9 @@ static void point_to_gathering(struct meeting *m) {
       close(peer->pidfd);
     peer->socket = peer->pidfd = -1;
   }
+  accept_all(m);
+  for (; m->waiting; leave_waiting_room(m, FIRST, true))
+    uni_letter_send(m->polled[FIRST].fd, &letter);
 }
 
 static unisono_status tell(struct meeting *m, int rank, const struct uni_letter *letter, int64_t deadline) {
@@ -448,6 +451,10 @@ static unisono_status join(struct uni_world *world, const struct uni_identity *i
     /* rank 0 knows this rank's time limit, and says at its end who is missing */
     status = await_letter(fd, UNI_WELCOME, deadline == UNI_NEVER ? deadline : deadline + SILENCE_MS * UNI_MS,
                           &letter);
+  if (status == UNISONO_ERROR_PEER_LOST && detour && letter.kind != UNI_WELCOME) {
+    detour->taken = detour->hung_up = true; /* did rank 0 go to the gathering in this moment? */
+    return UNISONO_OK;
+  }
   if (!status && letter.kind == UNI_ELSEWHERE) {
     if (!detour)
       return uni_fail(UNISONO_ERROR_MISMATCH,

@@ -15,6 +15,7 @@ struct uni_detour {
   int64_t reach;                /* the others': when to look elsewhere */
   bool taken;                   /* out: nobody has met here, all of them go to the gathering */
   bool told;                    /* out: because rank 0 has said so */
+  bool hung_up;                 /* out: because rank 0 has hung up */
 };
 
 /* Fills in the world's peers and settings. `detour` NULL: all ranks are on this machine. */
