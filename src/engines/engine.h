@@ -34,7 +34,7 @@ struct uni_patience {
 /* A message that has come: what engine->match found. */
 struct uni_engine_message {
   void *handle;
-  int peer, tag;
+  int peer;
   size_t bytes;
 };
 
@@ -64,13 +64,14 @@ struct uni_engine {
   /* Rank i's bytes[i] bytes at displs[i] of everybody's buffer. */
   unisono_status (*all_gather)(void *group, void *buffer, const int *bytes, const int *displs,
                                uni_engine_request *request);
-  unisono_status (*send)(void *group, const void *buffer, size_t bytes, int peer, int tag,
+  /* `synchronous`: it is done only when it is being received. */
+  unisono_status (*send)(void *group, const void *buffer, size_t bytes, int peer, int tag, bool synchronous,
                          uni_engine_request *request);
   unisono_status (*recv)(void *group, void *buffer, size_t bytes, int peer, int tag,
                          uni_engine_request *request);
 
-  /* Looks for a message; peer and tag may be -1: any. Found: it is the caller's, who receives it. */
-  unisono_status (*match)(void *group, int peer, int tag, bool *found, struct uni_engine_message *message);
+  /* Looks for a message of any rank under this tag. Found: it is the caller's, who receives it. */
+  unisono_status (*match)(void *group, int tag, bool *found, struct uni_engine_message *message);
   unisono_status (*recv_matched)(struct uni_engine_message *message, void *buffer,
                                  uni_engine_request *request);
 

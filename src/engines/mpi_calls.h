@@ -35,6 +35,7 @@ enum { MOST_TEXT = 8192 };
   F(Iallgatherv,                                                                                             \
     (const void *, int, uni_handle, void *, const int *, const int *, uni_handle, uni_handle, uni_handle *)) \
   F(Isend, (const void *, int, uni_handle, int, int, uni_handle, uni_handle *))                              \
+  F(Issend, (const void *, int, uni_handle, int, int, uni_handle, uni_handle *))                             \
   F(Irecv, (void *, int, uni_handle, int, int, uni_handle, uni_handle *))                                    \
   F(Improbe, (int, int, uni_handle, int *, uni_handle *, void *))                                            \
   F(Imrecv, (void *, int, uni_handle, uni_handle *, uni_handle *))                                           \
@@ -255,10 +256,11 @@ static unisono_status all_gather(void *group, void *buffer, const int *bytes, co
 }
 
 static unisono_status send_bytes(void *group, const void *buffer, size_t bytes, int peer, int tag,
-                                 uni_engine_request *request) {
+                                 bool synchronous, uni_engine_request *request) {
   uni_handle r = 0;
-  return started(mpi.Isend(buffer, (int)bytes, types[UNISONO_UINT8], peer, tag, of_pointer(group), &r),
-                 "MPI_Isend", &r, request);
+  int error = (synchronous ? mpi.Issend : mpi.Isend)(buffer, (int)bytes, types[UNISONO_UINT8], peer, tag,
+                                                     of_pointer(group), &r);
+  return started(error, "MPI_Isend", &r, request);
 }
 
 static unisono_status receive_bytes(void *group, void *buffer, size_t bytes, int peer, int tag,
@@ -268,16 +270,14 @@ static unisono_status receive_bytes(void *group, void *buffer, size_t bytes, int
                  "MPI_Irecv", &r, request);
 }
 
-static unisono_status match(void *group, int peer, int tag, bool *found, struct uni_engine_message *message) {
+static unisono_status match(void *group, int tag, bool *found, struct uni_engine_message *message) {
   int status[16] = {0}, flag = 0, bytes = 0;
-  uni_handle handle;
-  int error = mpi.Improbe(peer < 0 ? MPI_FROM_ANY : peer, tag < 0 ? MPI_ANY : tag, of_pointer(group), &flag,
-                          &handle, status);
+  uni_handle handle = 0;
+  int error = mpi.Improbe(MPI_FROM_ANY, tag, of_pointer(group), &flag, &handle, status);
   *found = !error && flag;
   if (*found)
     mpi.Get_count(status, types[UNISONO_UINT8], &bytes);
-  *message = (struct uni_engine_message){*found ? to_pointer(handle) : NULL, status[STATUS_SOURCE],
-                                         status[STATUS_TAG], (size_t)bytes};
+  *message = (struct uni_engine_message){to_pointer(handle), status[STATUS_SOURCE], (size_t)bytes};
   return error ? fail(error, "MPI_Improbe") : UNISONO_OK;
 }
 

@@ -6,10 +6,9 @@ typedef int uni_handle;
 #define MPI_RETURN_ERRORS 0x54000001
 #define MPI_MULTIPLE 3
 #define MPI_FROM_ANY (-2)
-#define MPI_ANY (-1)
 #define MPI_INPLACE ((void *)-1)
 #define IGNORE_STATUS ((void *)1)
-enum { STATUS_SOURCE = 2, STATUS_TAG = 3 }; /* in ints */
+enum { STATUS_SOURCE = 2 }; /* in ints */
 
 /* By unisono_dtype and unisono_op; 0 where MPI has none. */
 #define MPI_TYPES                                                                                            \

@@ -7,10 +7,9 @@ typedef void *uni_handle;
 #define MPI_RETURN_ERRORS ((void *)0x143)
 #define MPI_MULTIPLE 4096
 #define MPI_FROM_ANY (-1)
-#define MPI_ANY (-2)
 #define MPI_INPLACE ((void *)1)
 #define IGNORE_STATUS ((void *)0)
-enum { STATUS_SOURCE = 0, STATUS_TAG = 1 }; /* in ints */
+enum { STATUS_SOURCE = 0 }; /* in ints */
 
 /* By unisono_dtype and unisono_op; NULL where MPI has none. */
 #define MPI_TYPES                                                                                            \

@@ -33,12 +33,13 @@ static bool is_same(const struct uni_entry *a, const struct uni_entry *b) {
   return memcmp(a, b, offsetof(struct uni_entry, rider)) == 0;
 }
 
-static unisono_status mismatch(struct uni_span *span, const struct uni_call *call, int a, int b) {
-  return uni_span_break(
-      span, UNISONO_ERROR_MISMATCH,
-      "ranks %d and %d called different operations, or with different counts, types, ops, roots or "
-      "match ids; rank %d called %s with count %zu",
-      a, b, span->comm->rank, uni_kind_name(call->kind), call->count);
+static unisono_status mismatch(struct uni_span *span, const struct uni_entry *theirs, int rank,
+                               const struct uni_entry *mine) {
+  char a[128], b[128];
+  uni_line_describe(theirs->call, theirs->count, theirs->match, a, sizeof a);
+  uni_line_describe(mine->call, mine->count, mine->match, b, sizeof b);
+  return uni_span_break(span, UNISONO_ERROR_MISMATCH, "rank %d called %s, rank %d %s", rank, a,
+                        span->comm->rank, b);
 }
 
 /* The ranks of this machine. */
@@ -53,9 +54,12 @@ static unisono_status enter_here(struct uni_span *span, const struct uni_call *c
   unisono_status status = unisono_all_gather(mine, all, WORDS, UNISONO_UINT64, span->local);
   if (status)
     status = uni_span_failed(span, status);
-  for (int i = 0; i < n && !status; i++)
-    if (memcmp(all + (size_t)i * WORDS, mine, WORDS * sizeof *all) != 0)
-      status = mismatch(span, call, span->local->names[i], span->comm->rank);
+  for (int i = 0; i < n && !status; i++) {
+    struct uni_entry theirs;
+    memcpy(&theirs, all + (size_t)i * WORDS, WORDS * sizeof *all);
+    if (!is_same(&theirs, mine))
+      status = mismatch(span, &theirs, span->local->names[i], mine);
+  }
   if (all != few)
     free(all);
   return status;
@@ -79,7 +83,7 @@ static unisono_status enter_across(struct uni_span *span, const struct uni_call 
   free(bytes);
   for (int m = 0; m < n && !status; m++)
     if (!is_same(&entries[m], &entries[span->machine]))
-      status = mismatch(span, call, span->order[span->first[m]], span->order[span->first[span->machine]]);
+      status = mismatch(span, &entries[m], span->order[span->first[m]], &entries[span->machine]);
   return status;
 }
 
@@ -89,7 +93,7 @@ unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *ca
   struct uni_entry *entries = (void *)uni_span_bounce(span, (size_t)span->machines * sizeof *entries);
   if (!entries)
     return UNISONO_ERROR_MEMORY;
-  unisono_status status = enter_here(span, call, &mine);
+  unisono_status status = enter_here(span, &mine);
   if (status)
     return status;
   entries[span->machine] = mine;

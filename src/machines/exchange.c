@@ -84,8 +84,7 @@ static unisono_status wait_for(struct uni_span *span, unisono_status started, un
   return started ? uni_span_failed(span, started) : uni_span_wait(span, request, what);
 }
 
-static unisono_status trade(struct uni_span *span, const struct parcels *p, int to, int from,
-                            const char *what) {
+static unisono_status trade(struct uni_span *span, const struct parcels *p, int peer, const char *what) {
   const struct uni_engine *engine = span->carrier->engine;
   size_t out = p->send_n[peer], in = p->recv_n[peer];
   if (!out && !in)
@@ -104,7 +103,7 @@ static unisono_status trade(struct uni_span *span, const struct parcels *p, int 
     if (sent)
       memcpy(outgoing, p->send + p->send_at[peer] + at, sent);
     if (sent)
-      s = engine->send(span->whole, outgoing, sent, peer, engine->most_tag, &sending);
+      s = engine->send(span->whole, outgoing, sent, peer, engine->most_tag, false, &sending);
     if (got)
       status = wait_for(span, r, &receiving, what);
     if (sent && !status)

@@ -13,12 +13,26 @@
 #include "machines/across.h"
 #include "queue.h"
 
-enum { NAP_US = 50, GRACE_MS = 1000 };
+enum {
+  NAP_US = 50,
+  GRACE_MS = 1000,
+  EAGER = 16 << 10 /* a longer message waits for its receive */
+};
 
-/* What a message begins with. */
+/* What a message begins with. All have one tag of the engine's, whose tags need not be as large as ours. */
 struct label {
   uint64_t bytes;
-  uint32_t dtype, unused;
+  uint32_t dtype;
+  int32_t tag;
+};
+
+/* A message that has come, in the order of coming; kept until somebody asks for it. */
+struct arrival {
+  struct uni_engine_message message;
+  uni_engine_request under_way;
+  bool complete;
+  char *buffer; /* label and payload; the engine's until it is complete */
+  struct arrival *next;
 };
 
 /* A send or a receive under way. */
@@ -26,8 +40,7 @@ struct passage {
   struct uni_transfer transfer;
   unisono_request *request; /* NULL: a blocking one */
   int64_t deadline, lost_at;
-  char *buffer; /* label and payload; the engine's until its request is done */
-  struct uni_engine_message found;
+  char *buffer; /* of a send: label and payload; the engine's until its request is done */
   uni_engine_request under_way;
   bool is_under_way, done;
   unisono_status status;
@@ -44,6 +57,7 @@ struct uni_line {
   unisono_request *first, *last; /* the first one may be under way */
   pthread_mutex_t moving;        /* guards the passages */
   struct passage *passages;
+  struct arrival *arrivals;
 };
 
 unisono_status uni_line_open(struct uni_span *span) {
@@ -149,23 +163,13 @@ unisono_status uni_line_submit(struct uni_span *span, const struct uni_call *cal
 
 /* ---- sends and receives; with `moving` held */
 
-static bool may_take_the_same(const struct passage *a, const struct passage *b) {
-  const struct uni_transfer *x = &a->transfer, *y = &b->transfer;
-  return (x->peer == y->peer || x->peer == UNI_ANY || y->peer == UNI_ANY) &&
-         (x->tag == y->tag || x->tag == UNI_ANY || y->tag == UNI_ANY);
-}
-
-/* Receives take messages in the order in which they were posted. */
-static bool is_behind(const struct uni_line *line, const struct passage *p) {
-  for (const struct passage *before = line->passages; before != p; before = before->next)
-    if (!before->transfer.is_send && !before->done && !before->is_under_way && may_take_the_same(before, p))
-      return true;
-  return false;
+static int message_tag(const struct uni_span *span) {
+  return span->carrier->engine->most_tag - 1; /* the last one is that of collectives */
 }
 
 static unisono_status send_now(struct uni_span *span, struct passage *p) {
   struct uni_transfer *t = &p->transfer;
-  struct label label = {.bytes = t->count * t->element, .dtype = t->dtype};
+  struct label label = {.bytes = t->count * t->element, .dtype = t->dtype, .tag = t->tag};
   p->buffer = malloc(sizeof label + label.bytes);
   if (!p->buffer)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message of %llu bytes",
@@ -174,58 +178,94 @@ static unisono_status send_now(struct uni_span *span, struct passage *p) {
   if (label.bytes)
     memcpy(p->buffer + sizeof label, t->buffer, label.bytes);
   p->is_under_way = true;
-  return span->carrier->engine->send(span->whole, p->buffer, sizeof label + label.bytes, t->peer, t->tag,
-                                     &p->under_way);
+  return span->carrier->engine->send(span->whole, p->buffer, sizeof label + label.bytes, t->peer,
+                                     message_tag(span), &p->under_way);
 }
 
-static unisono_status receive_now(struct uni_span *span, struct passage *p) {
-  bool found = false;
+static unisono_status move_send(struct uni_span *span, struct passage *p) {
+  unisono_status status = p->is_under_way ? UNISONO_OK : send_now(span, p);
+  if (!status)
+    status = span->carrier->engine->test(&p->under_way, &p->done);
+  if (!status && p->done)
+    free(p->buffer);
+  return status;
+}
+
+/* Takes one message in. */
+static unisono_status take_in(struct uni_span *span, bool *found) {
   const struct uni_engine *engine = span->carrier->engine;
-  unisono_status status = engine->match(span->whole, p->transfer.peer, p->transfer.tag, &found, &p->found);
-  if (status || !found)
+  struct arrival **end = &span->line->arrivals, *a = calloc(1, sizeof *a);
+  unisono_status status = a ? engine->match(span->whole, message_tag(span), found, &a->message)
+                            : uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message");
+  if (status || !*found) {
+    free(a);
     return status;
-  p->buffer = malloc(p->found.bytes ? p->found.bytes : 1);
-  if (!p->buffer)
-    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message of %zu bytes", p->found.bytes);
-  p->is_under_way = true;
-  return engine->recv_matched(&p->found, p->buffer, &p->under_way);
+  }
+  while (*end)
+    end = &(*end)->next;
+  *end = a;
+  a->buffer = malloc(a->message.bytes + sizeof(struct label));
+  if (!a->buffer)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message of %zu bytes", a->message.bytes);
+  return engine->recv_matched(&a->message, a->buffer, &a->under_way);
 }
 
-static unisono_status take_message(struct uni_span *span, struct passage *p) {
+static unisono_status take_in_all(struct uni_span *span) {
+  bool found = true;
+  unisono_status status = UNISONO_OK;
+  while (found && !status) {
+    found = false;
+    status = take_in(span, &found);
+  }
+  for (struct arrival *a = span->line->arrivals; a && !status; a = a->next)
+    if (!a->complete)
+      status = span->carrier->engine->test(&a->under_way, &a->complete);
+  return status;
+}
+
+/* The first message that the receive may take; NULL: it is not there, or not yet known which one it is. */
+static struct arrival **find_message(struct uni_line *line, const struct uni_transfer *t) {
+  for (struct arrival **at = &line->arrivals, *a; (a = *at); at = &a->next) {
+    struct label label;
+    if (t->peer != UNI_ANY && t->peer != a->message.peer)
+      continue;
+    if (!a->complete)
+      return NULL;
+    memcpy(&label, a->buffer, sizeof label);
+    if (t->tag == UNI_ANY || t->tag == label.tag)
+      return at;
+  }
+  return NULL;
+}
+
+static unisono_status deliver(struct uni_span *span, struct passage *p, const struct arrival *a) {
   struct uni_transfer *t = &p->transfer;
-  struct label label = {0};
-  if (p->found.bytes >= sizeof label)
-    memcpy(&label, p->buffer, sizeof label);
-  if (p->found.bytes != sizeof label + label.bytes || label.dtype != (uint32_t)t->dtype ||
+  struct label label;
+  memcpy(&label, a->buffer, sizeof label);
+  p->done = true;
+  if (a->message.bytes != sizeof label + label.bytes || label.dtype != (uint32_t)t->dtype ||
       label.bytes > t->count * t->element)
     return uni_span_break(
         span, UNISONO_ERROR_MISMATCH,
         "rank %d received from rank %d, under tag %d, a message of another type or longer than the "
         "%zu elements that it asked for",
-        span->comm->rank, p->found.peer, p->found.tag, t->count);
+        span->comm->rank, a->message.peer, label.tag, t->count);
   if (label.bytes)
-    memcpy(t->buffer, p->buffer + sizeof label, label.bytes);
-  t->got = (unisono_message){p->found.peer, p->found.tag, label.bytes / t->element};
+    memcpy(t->buffer, a->buffer + sizeof label, label.bytes);
+  t->got = (unisono_message){a->message.peer, label.tag, label.bytes / t->element};
   return UNISONO_OK;
 }
 
-static unisono_status step(struct uni_span *span, struct passage *p) {
-  bool done = false;
-  unisono_status status = UNISONO_OK;
-  if (!p->is_under_way && p->transfer.is_send)
-    status = send_now(span, p);
-  else if (!p->is_under_way && !is_behind(span->line, p))
-    status = receive_now(span, p);
-  if (status || !p->is_under_way)
-    return status;
-  status = span->carrier->engine->test(&p->under_way, &done);
-  if (status || !done)
-    return status;
-  if (!p->transfer.is_send)
-    status = take_message(span, p);
-  p->done = true;
-  free(p->buffer);
-  p->buffer = NULL;
+/* Receives take messages in the order in which they were posted. */
+static unisono_status move_receive(struct uni_span *span, struct passage *p) {
+  struct arrival **at = find_message(span->line, &p->transfer);
+  if (!at)
+    return UNISONO_OK;
+  struct arrival *a = *at;
+  *at = a->next;
+  unisono_status status = deliver(span, p, a);
+  free(a->buffer);
+  free(a);
   return status;
 }
 
@@ -267,10 +307,23 @@ static void end_passage(struct passage *p, unisono_status status) {
   snprintf(p->text, sizeof p->text, "%s", status ? unisono_last_error() : "");
 }
 
+static bool some_receive(const struct uni_line *line) {
+  for (const struct passage *p = line->passages; p; p = p->next)
+    if (!p->done && !p->transfer.is_send)
+      return true;
+  return false;
+}
+
 static void move(struct uni_span *span) {
   struct uni_line *line = span->line;
+  /* before the walk: what comes during it is for the receive that was posted first */
+  unisono_status taken = some_receive(line) ? take_in_all(span) : UNISONO_OK;
   for (struct passage **at = &line->passages, *p; (p = *at);) {
-    unisono_status status = step(span, p);
+    if (p->done) { /* its owner takes it out */
+      at = &p->next;
+      continue;
+    }
+    unisono_status status = taken ? taken : p->transfer.is_send ? move_send(span, p) : move_receive(span, p);
     if (status && !uni_comm_is_broken(span->local) && status != UNISONO_ERROR_MEMORY)
       status = uni_span_failed(span, status);
     if (!status && !p->done)
@@ -326,11 +379,10 @@ unisono_status uni_line_transfer(struct uni_span *span, const struct uni_transfe
   const struct uni_engine *engine = span->carrier->engine;
   if (uni_comm_is_broken(span->local))
     return uni_comm_failure(span->local);
-  if (transfer->tag >= engine->most_tag ||
-      transfer->count > (engine->most_bytes - sizeof(struct label)) / transfer->element)
+  if (transfer->count > (engine->most_bytes - sizeof(struct label)) / transfer->element)
     return uni_fail(UNISONO_ERROR_UNSUPPORTED,
-                    "between machines a tag is below %d and a message shorter than %zu bytes (engine %s)",
-                    engine->most_tag, engine->most_bytes, engine->name);
+                    "between machines a message is shorter than %zu bytes (engine %s)", engine->most_bytes,
+                    engine->name);
   struct passage *p = calloc(1, sizeof *p);
   if (!p)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message");
@@ -358,8 +410,20 @@ void uni_line_attend(struct uni_span *span, unisono_request *request) {
   }
 }
 
+/* What the engine may still write stays. */
+static void free_arrivals(struct uni_line *line) {
+  while (line->arrivals) {
+    struct arrival *a = line->arrivals;
+    line->arrivals = a->next;
+    if (a->complete)
+      free(a->buffer);
+    free(a);
+  }
+}
+
 static void fail_passages(struct uni_span *span) {
   pthread_mutex_lock(&span->line->moving);
+  free_arrivals(span->line);
   while (span->line->passages) {
     struct passage *p = span->line->passages;
     span->line->passages = p->next;

@@ -366,6 +366,7 @@ unisono_status uni_span_part(unisono_comm *comm, const int *ranks, int n, uint32
     if (span->machine_of[ranks[i]] == span->machine)
       here[count++] = span->local_of[ranks[i]];
   }
+  span->local->timeout_ms = comm->timeout_ms;
   if (!status)
     status = unisono_comm_create(span->local, here, count, &local);
   uint64_t key[2] = {comm->id, times};
