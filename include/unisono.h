@@ -368,6 +368,7 @@ typedef struct {
   int processors;                      /* processors that this process may use (affinity and cgroup quota) */
   unsigned long long memory_available; /* bytes that may be reserved now, cgroup's limit counted */
   const char *memory_limit;            /* what sets that limit, in words */
+  const char *engines;                 /* between machines, one a line: "NAME: version, or what is missing" */
 } unisono_info;
 
 /* Fills in *info, whose struct_size the caller has set. Errors: INVALID. */

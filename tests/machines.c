@@ -176,6 +176,16 @@ void machines_cut(int machine) {
   outside_do("ip link set port%d down # %s", machine, "");
 }
 
+bool machines_can_trouble(void) {
+  pid_t child = fork();
+  if (child == 0)
+    _exit(setns(outside, CLONE_NEWNET) != 0 ||
+          system("tc qdisc replace dev lo root netem delay 1ms 2>/dev/null && tc qdisc del dev lo root") !=
+              0);
+  int status = 1;
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
 void machines_trouble(int machine, const char *netem) {
   outside_do("tc qdisc replace dev port%d root netem %s", machine, netem);
 }

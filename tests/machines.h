@@ -26,6 +26,7 @@ const char *machines_address(int machine);
 
 /* Cuts a machine off, or lets the packets to it suffer: "delay 5ms loss 1%". From any rank. */
 void machines_cut(int machine);
+bool machines_can_trouble(void);
 void machines_trouble(int machine, const char *netem);
 
 #endif

@@ -23,8 +23,10 @@ static struct uni_entry entry_of(const struct uni_span *span, const struct uni_c
   if (call->kind == UNI_ALL_TO_ALLV) {
     e.count = 0; /* compared pairwise: exchange.c */
   } else if (call->kind == UNI_ALL_GATHERV) {
+    size_t mine = call->recv_counts[span->comm->rank];
     e.counts = uni_hash(call->recv_counts, (size_t)span->comm->size * sizeof *call->recv_counts, 1);
-    e.count = call->count == call->recv_counts[span->comm->rank] ? 0 : call->count + 1;
+    e.counts ^= call->count == mine ? 0 : call->count + 1; /* sends another number than awaited */
+    e.count = call->recv_counts[0];
   }
   return e;
 }
@@ -43,8 +45,7 @@ static unisono_status mismatch(struct uni_span *span, const struct uni_entry *th
 }
 
 /* The ranks of this machine. */
-static unisono_status enter_here(struct uni_span *span, const struct uni_call *call,
-                                 const struct uni_entry *mine) {
+static unisono_status enter_here(struct uni_span *span, const struct uni_entry *mine) {
   enum { WORDS = offsetof(struct uni_entry, rider) / sizeof(uint64_t) };
   int n = span->local->size;
   uint64_t few[16 * WORDS], *all = n <= 16 ? few : malloc((size_t)n * WORDS * sizeof *all);

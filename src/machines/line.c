@@ -179,7 +179,7 @@ static unisono_status send_now(struct uni_span *span, struct passage *p) {
     memcpy(p->buffer + sizeof label, t->buffer, label.bytes);
   p->is_under_way = true;
   return span->carrier->engine->send(span->whole, p->buffer, sizeof label + label.bytes, t->peer,
-                                     message_tag(span), &p->under_way);
+                                     message_tag(span), label.bytes > EAGER, &p->under_way);
 }
 
 static unisono_status move_send(struct uni_span *span, struct passage *p) {
