@@ -55,11 +55,11 @@ static bool copy_counts(struct uni_call *call, size_t n, size_t **copies) {
 
 unisono_status uni_submit(unisono_comm *comm, const struct uni_call *call, unisono_request **request) {
   struct uni_queue *q = comm->queue;
-  if (!request && comm->span)
-    return uni_line_submit(comm->span, call, NULL);
   /* acquire: the helper is through with the run */
   if (!request && atomic_load_explicit(&q->collectives, memory_order_acquire) == 0)
     return uni_drive(comm, call);
+  if (!request && comm->span)
+    return uni_line_submit(comm->span, call, NULL);
   if (!request) { /* behind those that were started before */
     unisono_request here = {.comm = comm, .call = *call};
     uni_queue_append(q, &here);

@@ -14,6 +14,7 @@
 #include "kernels/fpenv.h"
 #include "log.h"
 #include "machines/line.h"
+#include "queue.h"
 #include "rendezvous/identity.h"
 
 enum {
@@ -194,12 +195,15 @@ static void fill_tables(struct uni_span *span, int n) {
     span->order[span->first[span->machine_of[r]] + span->local_of[r]] = r;
 }
 
+/* A rank that has left may have done its part before, and what it sent may be on its way. */
 static bool is_vain(void *what) {
-  const struct uni_span *span = what;
+  struct uni_span *span = what;
+  bool lost = false;
   for (int r = 0; r < span->comm->size; r++)
-    if (uni_cluster_is_gone(span->carrier->cluster, span->cluster_ranks[r]))
-      return true;
-  return false;
+    lost |= uni_cluster_is_gone(span->carrier->cluster, span->cluster_ranks[r]);
+  if (lost && !span->lost_at)
+    span->lost_at = uni_now();
+  return lost && uni_now() - span->lost_at > GRACE_MS * UNI_MS;
 }
 
 static unisono_status make_group(struct uni_span *span, const int *ranks, int n, int tag, void **group) {
@@ -256,6 +260,8 @@ static void free_span(struct uni_span *span) {
 
 static void discard(unisono_comm *comm) {
   free_span(comm->span);
+  if (comm->queue)
+    uni_queue_close(comm);
   uni_match_clear(comm);
   while (comm->births) {
     struct uni_births *first = comm->births;
@@ -293,6 +299,12 @@ static unisono_status make_shell(struct uni_carrier *carrier, unisono_comm *loca
   span->carrier = carrier;
   span->comm = comm;
   span->local = local;
+  if (uni_queue_open(comm)) {
+    discard(comm);
+    return UNISONO_ERROR_MEMORY;
+  }
+  /* never empty: its operations go to the line, by the way of those that have to wait for others */
+  atomic_init(&comm->queue->collectives, 1);
   memcpy(span->cluster_ranks, cluster_ranks, (size_t)n * sizeof *cluster_ranks);
   fill_tables(span, n);
   for (int r = 0; r < n; r++)

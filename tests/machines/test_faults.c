@@ -76,6 +76,7 @@ static void test_late(void) {
 static void test_aborted(void) {
   struct test_rank *self = test_self();
   CHECK_OK(unisono_barrier(self->comm));
+  test_meet();
   if (self->rank == self->size - 1)
     CHECK_OK(unisono_comm_abort(self->comm));
   CHECK_STATUS(UNISONO_ERROR_PEER_LOST, sum_forever(self->comm, 1000));
