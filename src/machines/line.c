@@ -1,6 +1,7 @@
 #include "machines/line.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,13 @@
 #include "error.h"
 #include "log.h"
 #include "machines/across.h"
+#include "machines/parcels.h"
 #include "queue.h"
 
 enum {
+  YIELDS = 100, /* between looks, before naps */
   NAP_US = 50,
+  WORKERS_NAP_US = 200,
   GRACE_MS = 1000,
   EAGER = 16 << 10 /* a longer message waits for its receive */
 };
@@ -55,9 +59,11 @@ struct uni_line {
   pthread_t worker;
   bool has_worker, stop;
   unisono_request *first, *last; /* the first one may be under way */
-  pthread_mutex_t moving;        /* guards the passages */
+  _Atomic bool is_open;          /* there are sends or receives to be moved on */
+  pthread_mutex_t moving;        /* guards the passages; taken before `lock` */
   struct passage *passages;
   struct arrival *arrivals;
+  struct uni_parcel *sent;
 };
 
 unisono_status uni_line_open(struct uni_span *span) {
@@ -70,6 +76,14 @@ unisono_status uni_line_open(struct uni_span *span) {
   pthread_mutex_init(&line->moving, NULL);
   span->line = line;
   return UNISONO_OK;
+}
+
+/* Between two looks. */
+static void rest(unsigned looks) {
+  if (looks < YIELDS)
+    sched_yield();
+  else
+    usleep(NAP_US);
 }
 
 static void finish(unisono_request *request, unisono_status status, const char *text) {
@@ -89,6 +103,19 @@ static unisono_status run(struct uni_span *span, const struct uni_call *call) {
   return status;
 }
 
+/* With the lock held. What was sent or is awaited moves on while the caller is elsewhere. */
+static void idle(struct uni_span *span) {
+  struct uni_line *line = span->line;
+  if (!atomic_load_explicit(&line->is_open, memory_order_relaxed)) {
+    pthread_cond_wait(&line->changed, &line->lock);
+    return;
+  }
+  pthread_mutex_unlock(&line->lock);
+  uni_line_move_transfers(span);
+  usleep(WORKERS_NAP_US);
+  pthread_mutex_lock(&line->lock);
+}
+
 static void *work(void *argument) {
   struct uni_span *span = argument;
   struct uni_line *line = span->line;
@@ -97,7 +124,7 @@ static void *work(void *argument) {
   while (!line->stop) {
     unisono_request *first = line->first;
     if (!first) {
-      pthread_cond_wait(&line->changed, &line->lock);
+      idle(span);
       continue;
     }
     pthread_mutex_unlock(&line->lock);
@@ -179,15 +206,29 @@ static unisono_status send_now(struct uni_span *span, struct passage *p) {
     memcpy(p->buffer + sizeof label, t->buffer, label.bytes);
   p->is_under_way = true;
   return span->carrier->engine->send(span->whole, p->buffer, sizeof label + label.bytes, t->peer,
-                                     message_tag(span), label.bytes > EAGER, &p->under_way);
+                                     message_tag(span), true, &p->under_way);
+}
+
+/* The sender goes on; the message stays until it was taken in. */
+static unisono_status let_go(struct uni_line *line, struct passage *p) {
+  struct uni_parcel *parcel = malloc(sizeof *parcel);
+  if (!parcel)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a message");
+  *parcel = (struct uni_parcel){p->buffer, p->under_way, line->sent};
+  line->sent = parcel;
+  p->done = true;
+  return UNISONO_OK;
 }
 
 static unisono_status move_send(struct uni_span *span, struct passage *p) {
+  bool is_short = p->transfer.count * p->transfer.element <= EAGER;
   unisono_status status = p->is_under_way ? UNISONO_OK : send_now(span, p);
   if (!status)
     status = span->carrier->engine->test(&p->under_way, &p->done);
   if (!status && p->done)
     free(p->buffer);
+  else if (!status && is_short)
+    status = let_go(span->line, p);
   return status;
 }
 
@@ -314,10 +355,25 @@ static bool some_receive(const struct uni_line *line) {
   return false;
 }
 
+/* Where the caller goes on, the worker moves what is left; without one the next call does. With `moving`
+ * held. */
+static void leave_to_worker(struct uni_span *span) {
+  struct uni_line *line = span->line;
+  if (!line->passages && !line->sent)
+    return;
+  pthread_mutex_lock(&line->lock);
+  atomic_store_explicit(&line->is_open, true, memory_order_relaxed);
+  if (!need_worker(span))
+    pthread_cond_broadcast(&line->changed);
+  pthread_mutex_unlock(&line->lock);
+}
+
 static void move(struct uni_span *span) {
   struct uni_line *line = span->line;
   /* before the walk: what comes during it is for the receive that was posted first */
   unisono_status taken = some_receive(line) ? take_in_all(span) : UNISONO_OK;
+  if (!taken)
+    taken = uni_parcels_move(&line->sent, span->carrier->engine);
   for (struct passage **at = &line->passages, *p; (p = *at);) {
     if (p->done) { /* its owner takes it out */
       at = &p->next;
@@ -341,6 +397,8 @@ static void move(struct uni_span *span) {
     finish(p->request, p->status, p->text);
     free(p);
   }
+  if (!line->passages && !line->sent)
+    atomic_store_explicit(&line->is_open, false, memory_order_relaxed);
 }
 
 void uni_line_move_transfers(struct uni_span *span) {
@@ -356,7 +414,10 @@ static void enlist(struct uni_span *span, struct passage *p) {
   while (*end)
     end = &(*end)->next;
   *end = p;
+  bool stays = p->request != NULL; /* which is gone when the passage is */
   move(span);
+  if (stays)
+    leave_to_worker(span);
   pthread_mutex_unlock(&span->line->moving);
 }
 
@@ -370,6 +431,8 @@ static bool delist(struct uni_span *span, struct passage *p) {
       *at = p->next;
       break;
     }
+  if (done)
+    leave_to_worker(span);
   pthread_mutex_unlock(&span->line->moving);
   return done;
 }
@@ -392,8 +455,8 @@ unisono_status uni_line_transfer(struct uni_span *span, const struct uni_transfe
   enlist(span, p);
   if (started)
     return UNISONO_OK;
-  while (!delist(span, p))
-    usleep(NAP_US);
+  for (unsigned looks = 0; !delist(span, p); looks++)
+    rest(looks);
   unisono_status status = p->status ? uni_fail(p->status, "%s", p->text) : UNISONO_OK;
   if (!status && message)
     *message = p->transfer.got;
@@ -404,14 +467,15 @@ unisono_status uni_line_transfer(struct uni_span *span, const struct uni_transfe
 /* ---- both */
 
 void uni_line_attend(struct uni_span *span, unisono_request *request) {
-  while (!atomic_load_explicit(&request->done, memory_order_acquire)) { /* as finish() says */
-    uni_line_move_transfers(span);
-    usleep(NAP_US);
+  for (unsigned looks = 0; !atomic_load_explicit(&request->done, memory_order_acquire); looks++) {
+    uni_line_move_transfers(span); /* acquire: as finish() says */
+    rest(looks);
   }
 }
 
-/* What the engine may still write stays. */
-static void free_arrivals(struct uni_line *line) {
+/* What the engine may still read or write stays. */
+static void free_messages(struct uni_span *span) {
+  struct uni_line *line = span->line;
   while (line->arrivals) {
     struct arrival *a = line->arrivals;
     line->arrivals = a->next;
@@ -419,11 +483,13 @@ static void free_arrivals(struct uni_line *line) {
       free(a->buffer);
     free(a);
   }
+  if (!uni_comm_is_broken(span->local))
+    uni_parcels_outlive(line->sent, span->carrier);
 }
 
 static void fail_passages(struct uni_span *span) {
   pthread_mutex_lock(&span->line->moving);
-  free_arrivals(span->line);
+  free_messages(span);
   while (span->line->passages) {
     struct passage *p = span->line->passages;
     span->line->passages = p->next;
@@ -437,12 +503,14 @@ static void fail_passages(struct uni_span *span) {
 
 void uni_line_close(struct uni_span *span) {
   struct uni_line *line = span->line;
+  pthread_mutex_lock(&line->moving);
   pthread_mutex_lock(&line->lock);
-  bool busy = line->first != NULL;
+  bool busy = line->first || line->passages;
   line->stop = true;
   pthread_cond_broadcast(&line->changed);
   pthread_mutex_unlock(&line->lock);
-  if (busy || line->passages)
+  pthread_mutex_unlock(&line->moving);
+  if (busy)
     uni_span_break(span, UNISONO_ERROR_PEER_LOST,
                    "rank %d destroyed the communicator before its operations were done", span->comm->rank);
   if (line->has_worker)

@@ -57,7 +57,11 @@ static unisono_status open_carrier(struct uni_cluster *cluster, const char *name
   return UNISONO_OK;
 }
 
-static void put_carrier(struct uni_carrier *c) {
+void uni_carrier_use(struct uni_carrier *c) {
+  atomic_fetch_add_explicit(&c->uses, 1, memory_order_relaxed);
+}
+
+void uni_carrier_put(struct uni_carrier *c) {
   /* acquire and release: what every user did with it is done before the last one closes it */
   if (!c || atomic_fetch_sub_explicit(&c->uses, 1, memory_order_acq_rel) != 1)
     return;
@@ -254,7 +258,7 @@ static void free_span(struct uni_span *span) {
   free(span->local_of);
   free(span->first);
   free(span->order);
-  put_carrier(span->carrier);
+  uni_carrier_put(span->carrier);
   free(span);
 }
 
@@ -284,7 +288,7 @@ static unisono_status make_shell(struct uni_carrier *carrier, unisono_comm *loca
     destroy_local(local);
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a communicator of %d ranks", n);
   }
-  atomic_fetch_add_explicit(&carrier->uses, 1, memory_order_relaxed);
+  uni_carrier_use(carrier);
   *comm = (unisono_comm){.span = span,
                          .world = local->world,
                          .size = n,
@@ -361,7 +365,7 @@ unisono_status uni_span_open(struct uni_world *world, struct uni_roster *roster,
   for (int r = 0; r < n; r++)
     ranks[r] = r;
   status = begin(carrier, local, ranks, n, id, comm);
-  put_carrier(carrier); /* the communicator has its own use of it */
+  uni_carrier_put(carrier); /* the communicator has its own use of it */
   free(ranks);
   return status;
 }

@@ -22,6 +22,9 @@ struct uni_carrier {
   _Atomic int uses;
 };
 
+void uni_carrier_use(struct uni_carrier *carrier);
+void uni_carrier_put(struct uni_carrier *carrier);
+
 struct uni_span {
   struct uni_carrier *carrier;
   unisono_comm *comm;  /* whose span this is */
