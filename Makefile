@@ -3,7 +3,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: build run test test-long lint format asan tsan processors python bench bench-quick install clean help
+.PHONY: build run test test-long lint format asan tsan processors machines python bench bench-quick install clean help
 
 build:
 	@scripts/setup build
@@ -24,7 +24,7 @@ test:
 	@scripts/setup build test
 	@scripts/test
 
-test-long lint asan tsan processors python:
+test-long lint asan tsan processors machines python:
 	@scripts/setup build test
 	@scripts/test $(@:test-long=long)
 
@@ -35,7 +35,7 @@ install: build
 	cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
-	rm -rf $(BUILD) build-gcc build-clang build-riscv64 build-aarch64 build-asan build-tsan build-long build-python build-bench
+	rm -rf $(BUILD) build-gcc build-clang build-riscv64 build-aarch64 build-asan build-tsan build-long build-python build-bench build-machines
 
 help:
 	@echo 'make            build the library, the command, the examples and the tests in $(BUILD)/'
@@ -45,6 +45,7 @@ help:
 	@echo 'make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
 	@echo 'make processors  the kernels and whole runs for RISC-V, Arm and older x86, under QEMU'
+	@echo 'make machines   several machines, as network namespaces, with MPICH and Intel MPI (root; 5 minutes)'
 	@echo 'make python     the Python package and its tests'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
 	@echo 'make format     put every C file into the format of .clang-format'

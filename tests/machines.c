@@ -144,6 +144,10 @@ const char *machines_address(int machine) {
   return text;
 }
 
+int machines_keeper(int machine) {
+  return (int)machines[machine].keeper;
+}
+
 void machines_enter(int machine) {
   for (int k = 0; k < KINDS; k++) {
     char path[64];

@@ -21,6 +21,9 @@ int machines_of(int rank, int size);
 /* The calling process, with one thread, moves there. */
 void machines_enter(int machine);
 
+/* A process that is there as long as the machine. */
+int machines_keeper(int machine);
+
 /* "10.77.0.1" for machine 0. */
 const char *machines_address(int machine);
 
