@@ -18,10 +18,12 @@
 static const struct {
   const char *file;
   const struct uni_mpi *calls;
+  int flags;
 } libraries[] = {
-    {"libmpi_abi.so.1", &uni_mpi_standard},
-    {"libmpi_abi.so.0", &uni_mpi_standard},
-    {"libmpi.so.12", &uni_mpi_mpich},
+    {"libmpi_abi.so.1", &uni_mpi_standard, RTLD_LOCAL},
+    {"libmpi_abi.so.0", &uni_mpi_standard, RTLD_LOCAL},
+    {"libmpi.so.12", &uni_mpi_mpich, RTLD_LOCAL},
+    {"libmpi.so.40", &uni_mpi_open, RTLD_GLOBAL}, /* its plugins look for its symbols */
 };
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
 
@@ -33,7 +35,7 @@ static uint64_t our_session; /* of the world that was started here; 0: by mpirun
 static _Atomic bool something_broke;
 
 static bool try_library(int i, int flags) {
-  void *library = dlopen(libraries[i].file, RTLD_NOW | RTLD_LOCAL | flags);
+  void *library = dlopen(libraries[i].file, RTLD_NOW | libraries[i].flags | flags);
   if (!library)
     return false;
   const char *missing = libraries[i].calls->bind(library);
@@ -46,18 +48,21 @@ static bool try_library(int i, int flags) {
   return true;
 }
 
-/* What the application has loaded is taken before what could be. */
+/* What the application has loaded is taken before what could be, and Open MPI last, unless it has started us.
+ */
 static bool load(void) {
   static const int flags[] = {RTLD_NOLOAD, RTLD_NODELETE};
+  int first = getenv("OMPI_COMM_WORLD_SIZE") ? LIBRARIES - 1 : 0;
   *why_not = 0;
   for (int f = 0; f < 2 && !mpi; f++)
     for (int i = 0; i < LIBRARIES && !mpi; i++)
-      try_library(i, flags[f]);
+      try_library((first + i) % LIBRARIES, flags[f]);
   if (!mpi && !*why_not)
     snprintf(why_not, sizeof why_not,
-             "not found: libmpi_abi.so or libmpi.so.12 of MPICH or Intel MPI (packages mpich or libmpich12 "
-             "of Debian, "
-             "mpich or impi-rt of PyPI; LD_LIBRARY_PATH must lead to it)");
+             "not found: libmpi_abi.so or libmpi.so.12 of MPICH or Intel MPI, or libmpi.so.40 of Open MPI "
+             "(packages mpich, libmpich12 or openmpi-bin of Debian, mpich or impi-rt of PyPI; "
+             "LD_LIBRARY_PATH must "
+             "lead to it)");
   return mpi != NULL;
 }
 
@@ -173,6 +178,10 @@ static unisono_status start_here(const struct uni_engine_start *start, bool laun
   int fd = -1;
   bool *started = calloc(1, sizeof *started);
   unisono_status status = started ? UNISONO_OK : uni_fail(UNISONO_ERROR_MEMORY, "no memory for starting MPI");
+  if (!status && mpi->needs_launcher && !launched)
+    status =
+        uni_fail(UNISONO_ERROR_UNSUPPORTED, "Open MPI connects only ranks that its own mpirun has started; "
+                                            "use that, or MPICH or Intel MPI");
   set_default("FI_TCP_IFACE", start->iface);
   set_default("UCX_NET_DEVICES", start->iface);
   set_algorithm(start->algorithm);

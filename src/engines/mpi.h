@@ -1,5 +1,5 @@
 /* MPI as an engine, loaded at run time: by the standard ABI of MPI 5 (libmpi_abi), else by MPICH's
- * (libmpi.so.12: MPICH, Intel MPI). */
+ * (libmpi.so.12: MPICH, Intel MPI), else by Open MPI's (libmpi.so.40). */
 #ifndef UNI_ENGINES_MPI_H
 #define UNI_ENGINES_MPI_H
 
@@ -11,6 +11,7 @@ void uni_mpi_describe(char *words, size_t n);
 /* The calls of one ABI: mpi_calls.h, compiled for each. */
 struct uni_mpi {
   const char *abi;
+  bool needs_launcher;                /* it connects only what its own mpirun has started */
   struct uni_engine engine;           /* all but `open` and `close` */
   const char *(*bind)(void *library); /* takes the functions; the name of one that is missing, or NULL */
   bool (*is_up)(void);                /* MPI_Init was called, and MPI_Finalize not */
@@ -21,6 +22,6 @@ struct uni_mpi {
   void (*finalize)(void);
 };
 
-extern const struct uni_mpi uni_mpi_standard, uni_mpi_mpich;
+extern const struct uni_mpi uni_mpi_standard, uni_mpi_mpich, uni_mpi_open;
 
 #endif

@@ -1,5 +1,6 @@
 /* The MPI engine for one ABI. The including file defines uni_handle (the type of all handles), the constants
- * below and the name of the table (MPI_TABLE, MPI_ABI). */
+ * below and the name of the table (MPI_TABLE, MPI_ABI). Handles are constants, or variables of the library
+ * (MPI_TYPE_SYMBOLS). */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,12 +47,42 @@ enum { MOST_TEXT = 8192 };
 #define DECLARE(name, arguments) int(*name) arguments;
 static struct { FUNCTIONS(DECLARE) } mpi;
 
-static const char *bind_functions(void *library) {
+#ifdef MPI_TYPE_SYMBOLS
+static uni_handle types[UNI_DTYPES], operations[UNI_OPS], world_handle, return_errors;
+
+static bool bind_list(void *library, const char *const *names, size_t n, uni_handle *handles) {
+  bool all = true;
+  for (size_t i = 0; i < n; i++)
+    all = all && (!names[i] || (handles[i] = dlsym(library, names[i])));
+  return all;
+}
+
+static const char *bind_handles(void *library) {
+  static const char *const type_names[UNI_DTYPES] = MPI_TYPE_SYMBOLS,
+                           *const op_names[UNI_OPS] = MPI_OP_SYMBOLS, *const world_name = MPI_WORLD_SYMBOL,
+                           *const errors_name = MPI_RETURN_ERRORS_SYMBOL;
+  bool all = bind_list(library, type_names, UNI_DTYPES, types) &&
+             bind_list(library, op_names, UNI_OPS, operations) &&
+             bind_list(library, &world_name, 1, &world_handle) &&
+             bind_list(library, &errors_name, 1, &return_errors);
+  return all ? NULL : "variables for types and operations";
+}
+#else
+#define MPI_NEEDS_LAUNCHER false
+static const uni_handle types[UNI_DTYPES] = MPI_TYPES, operations[UNI_OPS] = MPI_OPS;
+
+static const char *bind_handles(void *library) {
+  (void)library;
+  return NULL;
+}
+#endif
+
+static const char *bind_library(void *library) {
 #define BIND(name, arguments)                                                                                \
   if (!(*(void **)(void *)&mpi.name = dlsym(library, "MPI_" #name)))                                         \
     return "MPI_" #name;
   FUNCTIONS(BIND)
-  return NULL;
+  return bind_handles(library);
 }
 
 static unisono_status fail(int error, const char *what) {
@@ -80,8 +111,6 @@ static unisono_status started(int error, const char *what, const uni_handle *han
 
 /* ---- minimum and maximum of floats: MPI's own leave open what becomes of a NaN and of -0 */
 
-static const uni_handle types[UNI_DTYPES] = MPI_TYPES;
-static const uni_handle operations[UNI_OPS] = MPI_OPS;
 static uni_handle float_min, float_max;
 
 static void fold(void *in, void *inout, int *count, uni_handle *type, unisono_op op) {
@@ -271,7 +300,8 @@ static unisono_status receive_bytes(void *group, void *buffer, size_t bytes, int
 }
 
 static unisono_status match(void *group, int tag, bool *found, struct uni_engine_message *message) {
-  int status[16] = {0}, flag = 0, bytes = 0;
+  _Alignas(16) int status[16] = {0};
+  int flag = 0, bytes = 0;
   uni_handle handle = 0;
   int error = mpi.Improbe(MPI_FROM_ANY, tag, of_pointer(group), &flag, &handle, status);
   *found = !error && flag;
@@ -312,7 +342,8 @@ const struct uni_mpi MPI_TABLE = {.abi = MPI_ABI,
                                              .match = match,
                                              .recv_matched = receive_matched,
                                              .test = test},
-                                  .bind = bind_functions,
+                                  .needs_launcher = MPI_NEEDS_LAUNCHER,
+                                  .bind = bind_library,
                                   .is_up = is_up,
                                   .start = start,
                                   .version = version,
