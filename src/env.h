@@ -13,7 +13,7 @@ const char *uni_algorithm_name(enum uni_algorithm algorithm);
 
 unisono_status uni_env_algorithm(enum uni_algorithm *algorithm); /* INVALID: not a name of one */
 const char *uni_env_engine_algorithm(void); /* between machines, one of the engine's; NULL: none is forced */
-bool uni_env_guard(void);                                        /* UNISONO_GUARD=1 */
+bool uni_env_guard(void);                   /* UNISONO_GUARD=1 */
 
 /* The time limit in ms that a configured value stands for: 0 is UNISONO_TIMEOUT (seconds) or 10 minutes. */
 unisono_status uni_env_timeout(int configured_ms, int *timeout_ms);

@@ -1,5 +1,6 @@
 #include "harness.h"
 #include "machines.h"
+#include "sockets.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -392,6 +393,7 @@ static int run_sizes(const struct test *test) {
 int test_main(int argc, char **argv, const struct test *tests) {
   int passed = 0, failed = 0, skipped = 0;
   machines_build();
+  CHECK_OK(unisono_engine_register(&sockets_engine)); /* for UNISONO_ENGINE=sockets */
   for (const struct test *t = tests; t->name; t++) {
     if (!is_wanted(t->name, argc, argv))
       continue;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engines/caller.h"
 #include "engines/mpi.h"
 #include "error.h"
 
@@ -23,8 +24,12 @@ unisono_status uni_engine_find(const char *name, const struct uni_engine **engin
   for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
     if (strcmp(engines[i].name, wanted) == 0)
       return engines[i].load(engine);
-  return uni_fail(UNISONO_ERROR_INVALID, "%s is no engine; use mpi (config.engine or UNISONO_ENGINE)",
-                  wanted);
+  *engine = uni_caller_engine(wanted);
+  return *engine ? UNISONO_OK
+                 : uni_fail(UNISONO_ERROR_INVALID,
+                            "%s is no engine; use mpi, or one of unisono_engine_register (config.engine or "
+                            "UNISONO_ENGINE)",
+                            wanted);
 }
 
 void uni_engines_describe(char *text, size_t bytes) {

@@ -13,6 +13,7 @@
 
 /* Where an engine starts: the ranks, and a way to tell each other what it needs to connect them. */
 struct uni_engine_start {
+  const struct uni_engine *engine; /* which one */
   int rank, size;
   const char *iface;     /* the network interface to use, or "" */
   const char *algorithm; /* ring, recursive_doubling, recursive_halving, tree, or NULL: the engine's choice */
@@ -54,8 +55,7 @@ struct uni_engine {
   /* The listed ranks only: a group of theirs, in this order. `tag` tells apart those that have ranks in
    * common and are made at the same time. */
   unisono_status (*group)(void *world, const int *ranks, int n, int tag, const struct uni_patience *patience,
-                          void **group);
-  void (*group_free)(void *group);
+                          void **group); /* to free one would be to wait for its members: it lasts */
 
   /* Started operations; ranks are the group's. Reductions: no 16-bit floats, no AVG; in place. */
   unisono_status (*all_reduce)(void *group, void *buffer, size_t count, unisono_dtype dtype, unisono_op op,

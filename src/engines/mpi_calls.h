@@ -255,10 +255,6 @@ static unisono_status new_group(void *world, const int *ranks, int n, int tag,
   return status;
 }
 
-static void free_group(void *group) {
-  (void)group; /* MPI_Comm_free waits for all members: it is left to the end of the process */
-}
-
 /* ---- operations */
 
 static unisono_status all_reduce(void *group, void *buffer, size_t count, unisono_dtype dtype, unisono_op op,
@@ -333,7 +329,6 @@ const struct uni_mpi MPI_TABLE = {.abi = MPI_ABI,
                                              .most_bytes = INT32_MAX,
                                              .close = close_world,
                                              .group = new_group,
-                                             .group_free = free_group,
                                              .all_reduce = all_reduce,
                                              .broadcast = broadcast,
                                              .all_gather = all_gather,

@@ -45,6 +45,7 @@ static unisono_status open_carrier(struct uni_cluster *cluster, const char *name
   memcpy(&start.session, cluster->roster.session, sizeof start.session);
   unisono_status status = c ? uni_engine_find(name, &c->engine)
                             : uni_fail(UNISONO_ERROR_MEMORY, "no memory for connecting machines");
+  start.engine = status ? NULL : c->engine;
   if (!status)
     status = c->engine->open(&start, &c->world);
   if (status) {
