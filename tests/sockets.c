@@ -365,7 +365,7 @@ static bool finish(struct request *r, unisono_status *status) {
   return true;
 }
 
-/* What was sent is done when it has left this process. */
+/* Where something is sent, an operation is done when it has left this process. */
 static bool has_left(struct world *w) {
   for (int r = 0; r < w->size; r++)
     if (w->peers[r].out)
@@ -379,7 +379,7 @@ static unisono_status test(void *request, int *done) {
   unisono_status status = UNISONO_OK;
   pthread_mutex_lock(&w->lock);
   move(w);
-  *done = (r->kind != SENT || has_left(w)) && finish(r, &status);
+  *done = (r->kind == RECEIVE || has_left(w)) && finish(r, &status);
   pthread_mutex_unlock(&w->lock);
   if (*done) {
     free(r->counts);
