@@ -393,7 +393,9 @@ static int run_sizes(const struct test *test) {
 int test_main(int argc, char **argv, const struct test *tests) {
   int passed = 0, failed = 0, skipped = 0;
   machines_build();
-  CHECK_OK(unisono_engine_register(&sockets_engine)); /* for UNISONO_ENGINE=sockets */
+  CHECK_OK(unisono_engine_register(&sockets_engine));
+  if (machines_number())
+    setenv("UNISONO_ENGINE", sockets_engine.name, 0);
   for (const struct test *t = tests; t->name; t++) {
     if (!is_wanted(t->name, argc, argv))
       continue;

@@ -8,11 +8,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "rendezvous/seal.h"
 
 enum {
   PROTOCOL = 1,
@@ -83,8 +82,11 @@ struct uni_gathering {
 
 unisono_status uni_gathering_open(const struct uni_identity *identity, int size, int64_t deadline,
                                   struct uni_gathering **out) {
-  struct uni_gathering *g = calloc(1, sizeof *g);
   *out = NULL;
+  unisono_status status = uni_seal_start();
+  if (status)
+    return status;
+  struct uni_gathering *g = calloc(1, sizeof *g);
   if (!g)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size);
   g->listener = -1;
@@ -94,10 +96,9 @@ unisono_status uni_gathering_open(const struct uni_identity *identity, int size,
   g->places = calloc((size_t)size, sizeof *g->places);
   g->epoll = epoll_create1(EPOLL_CLOEXEC);
   uni_identity_key(identity, g->key, sizeof g->key);
-  unisono_status status = !g->wires || !g->places
-                              ? uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size)
-                          : g->epoll < 0 ? uni_fail_errno("epoll_create1")
-                                         : uni_identity_place(&g->places[0]);
+  status = !g->wires || !g->places ? uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size)
+           : g->epoll < 0          ? uni_fail_errno("epoll_create1")
+                                   : uni_identity_place(&g->places[0]);
   if (!status)
     status = uni_listen(&identity->addresses, &g->listener);
   struct epoll_event event = {.events = EPOLLIN};
@@ -123,7 +124,7 @@ void uni_gathering_close(struct uni_gathering *g) {
     close(g->epoll);
   free(g->wires);
   free(g->places);
-  sodium_memzero(g, sizeof *g);
+  uni_seal_forget(g, sizeof *g);
   free(g);
 }
 
@@ -305,7 +306,7 @@ unisono_status uni_gathering_finish(struct uni_gathering *g, struct uni_roster *
   if (!status)
     status = gather_all(g);
   if (!status) {
-    randombytes_buf(roster->session, sizeof roster->session);
+    uni_seal_random(roster->session, sizeof roster->session);
     number_machines(g, roster);
     status = send_roster(g, roster);
   }

@@ -8,10 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
 #include "env.h"
 #include "error.h"
+#include "rendezvous/seal.h"
 
 #define MAGIC UINT64_C(0x31304f53494e55) /* "UNISO01" */
 #define SEED_NAME UINT64_C(0xcbf29ce484222325)
@@ -78,8 +77,8 @@ unisono_status uni_identity_derive(const char *words, const char *secret, struct
   for (unsigned i = 0; i < 2; i++)
     identity->name[i] = uni_hash(words, n, SEED_NAME + i);
   if (secret && *secret)
-    crypto_generichash((unsigned char *)identity->secret, sizeof identity->secret,
-                       (const unsigned char *)secret, strlen(secret), NULL, 0);
+    uni_seal_hash(identity->secret, sizeof identity->secret, (struct uni_bytes){NULL, 0},
+                  &(struct uni_bytes){secret, strlen(secret)}, 1);
   return here(&identity->machine, &identity->network);
 }
 
@@ -117,8 +116,8 @@ unisono_status uni_identity_place(uint64_t *place) {
 }
 
 void uni_identity_key(const struct uni_identity *identity, unsigned char *key, size_t bytes) {
-  crypto_generichash(key, bytes, (const unsigned char *)identity->name, sizeof identity->name,
-                     (const unsigned char *)identity->secret, sizeof identity->secret);
+  uni_seal_hash(key, bytes, (struct uni_bytes){identity->secret, sizeof identity->secret},
+                &(struct uni_bytes){identity->name, sizeof identity->name}, 1);
 }
 
 unisono_status uni_identity_of_machine(const unsigned char *session, size_t bytes, int machine,
@@ -126,7 +125,8 @@ unisono_status uni_identity_of_machine(const unsigned char *session, size_t byte
   unsigned char hash[sizeof identity->name + sizeof identity->secret];
   memset(identity, 0, sizeof *identity);
   identity->magic = MAGIC;
-  crypto_generichash(hash, sizeof hash, (const unsigned char *)&machine, sizeof machine, session, bytes);
+  uni_seal_hash(hash, sizeof hash, (struct uni_bytes){session, bytes},
+                &(struct uni_bytes){&machine, sizeof machine}, 1);
   memcpy(identity->name, hash, sizeof identity->name);
   memcpy(identity->secret, hash + sizeof identity->name, sizeof identity->secret);
   return here(&identity->machine, &identity->network);

@@ -11,10 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
 #include "clock.h"
 #include "error.h"
+#include "rendezvous/seal.h"
 
 enum {
   NONCE = 32,
@@ -30,7 +29,7 @@ struct greeting {
 };
 
 struct way { /* one direction */
-  unsigned char key[crypto_secretbox_KEYBYTES];
+  unsigned char key[UNI_SEAL_KEY];
   uint64_t frames;
 };
 
@@ -65,16 +64,17 @@ unisono_status uni_wire_open(int socket, bool host, const unsigned char secret[U
                              struct uni_wire **out) {
   struct uni_wire *wire = calloc(1, sizeof *wire);
   *out = NULL;
-  if (!wire || sodium_init() < 0) {
+  unisono_status status = uni_seal_start();
+  if (!wire || status) {
     free(wire);
     close(socket);
-    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a connection to another machine");
+    return status ? status : uni_fail(UNISONO_ERROR_MEMORY, "no memory for a connection to another machine");
   }
   wire->socket = socket;
   wire->host = host;
   memcpy(wire->secret, secret, sizeof wire->secret);
   memcpy(wire->mine.magic, magic, sizeof magic);
-  randombytes_buf(wire->mine.nonce, sizeof wire->mine.nonce);
+  uni_seal_random(wire->mine.nonce, sizeof wire->mine.nonce);
   pthread_mutex_init(&wire->sending, NULL);
   keep_alive(socket);
   /* fits into the empty buffer of a new socket; where not, the other side misses it and hangs up */
@@ -90,7 +90,7 @@ void uni_wire_close(struct uni_wire *wire) {
   close(wire->socket);
   free(wire->read);
   pthread_mutex_destroy(&wire->sending);
-  sodium_memzero(wire, sizeof *wire);
+  uni_seal_forget(wire, sizeof *wire);
   free(wire);
 }
 
@@ -102,21 +102,13 @@ int uni_wire_socket(const struct uni_wire *wire) {
 
 static void make_key(const struct uni_wire *wire, const struct greeting *theirs, bool from_host,
                      struct way *way) {
-  crypto_generichash_state state;
   unsigned char direction = from_host;
   const struct greeting *host = wire->host ? &wire->mine : theirs, *guest = wire->host ? theirs : &wire->mine;
-  crypto_generichash_init(&state, wire->secret, sizeof wire->secret, sizeof way->key);
-  crypto_generichash_update(&state, magic, sizeof magic);
-  crypto_generichash_update(&state, host->nonce, sizeof host->nonce);
-  crypto_generichash_update(&state, guest->nonce, sizeof guest->nonce);
-  crypto_generichash_update(&state, &direction, sizeof direction);
-  crypto_generichash_final(&state, way->key, sizeof way->key);
-}
-
-static void number_frame(struct way *way, unsigned char nonce[crypto_secretbox_NONCEBYTES]) {
-  memset(nonce, 0, crypto_secretbox_NONCEBYTES);
-  memcpy(nonce, &way->frames, sizeof way->frames);
-  way->frames++;
+  const struct uni_bytes parts[] = {{magic, sizeof magic},
+                                    {host->nonce, sizeof host->nonce},
+                                    {guest->nonce, sizeof guest->nonce},
+                                    {&direction, sizeof direction}};
+  uni_seal_hash(way->key, sizeof way->key, (struct uni_bytes){wire->secret, sizeof wire->secret}, parts, 4);
 }
 
 static bool take_greeting(struct uni_wire *wire) {
@@ -188,20 +180,18 @@ enum uni_wire_event uni_wire_next(struct uni_wire *wire, struct uni_frame *frame
   if (e != UNI_WIRE_FRAME)
     return e;
   uint32_t length = length_at(wire);
-  if (length < crypto_secretbox_MACBYTES + sizeof(uint32_t) ||
-      length > (uint32_t)(wire->proven ? MOST : MOST_AT_FIRST))
+  if (length < UNI_SEAL_BYTES + sizeof(uint32_t) || length > (uint32_t)(wire->proven ? MOST : MOST_AT_FIRST))
     return UNI_WIRE_STRANGER;
   e = need(wire, sizeof length + length);
   if (e != UNI_WIRE_FRAME)
     return e;
-  unsigned char nonce[crypto_secretbox_NONCEBYTES], *sealed = wire->read + wire->taken + sizeof length;
-  number_frame(&wire->in, nonce);
-  if (crypto_secretbox_open_easy(sealed, sealed, length, nonce, wire->in.key) != 0)
+  unsigned char *sealed = wire->read + wire->taken + sizeof length;
+  if (!uni_seal_open(sealed, length, wire->in.frames++, wire->in.key))
     return UNI_WIRE_STRANGER;
   wire->proven = true;
   memcpy(&frame->kind, sealed, sizeof frame->kind);
   frame->body = sealed + sizeof frame->kind;
-  frame->bytes = length - crypto_secretbox_MACBYTES - sizeof frame->kind;
+  frame->bytes = length - UNI_SEAL_BYTES - sizeof frame->kind;
   wire->taken += sizeof length + length;
   return UNI_WIRE_FRAME;
 }
@@ -247,8 +237,8 @@ static bool send_all(struct uni_wire *wire, const unsigned char *data, size_t by
 }
 
 bool uni_wire_send(struct uni_wire *wire, uint32_t kind, const void *body, size_t bytes, int64_t deadline) {
-  uint32_t length = (uint32_t)(crypto_secretbox_MACBYTES + sizeof kind + bytes);
-  unsigned char *frame = malloc(sizeof length + length), nonce[crypto_secretbox_NONCEBYTES];
+  uint32_t length = (uint32_t)(UNI_SEAL_BYTES + sizeof kind + bytes);
+  unsigned char *frame = malloc(sizeof length + length);
   if (!frame || bytes > MOST / 2 ||
       !atomic_load_explicit(&wire->greeted, memory_order_acquire)) { /* as take_greeting says */
     free(frame);
@@ -260,8 +250,7 @@ bool uni_wire_send(struct uni_wire *wire, uint32_t kind, const void *body, size_
   if (bytes)
     memcpy(sealed + sizeof kind, body, bytes);
   pthread_mutex_lock(&wire->sending);
-  number_frame(&wire->out, nonce);
-  crypto_secretbox_easy(sealed, sealed, sizeof kind + bytes, nonce, wire->out.key);
+  uni_seal_close(sealed, sizeof kind + bytes, wire->out.frames++, wire->out.key);
   bool sent = !wire->torn && send_all(wire, frame, sizeof length + length, deadline);
   wire->torn = !sent;
   pthread_mutex_unlock(&wire->sending);
