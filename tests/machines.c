@@ -80,7 +80,7 @@ int machines_of(int rank, int size) {
 /* ---- building */
 
 static void keep(int ready, int machine) {
-  char name[16];
+  char name[32];
   snprintf(name, sizeof name, "machine%d", machine);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   bool good = unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) == 0 &&
