@@ -66,69 +66,48 @@ static unisono_status enter_here(struct uni_span *span, const struct uni_entry *
   return status;
 }
 
-/* The leaders of the machines tell each other. */
-static unisono_status start_entries(struct uni_span *span, struct uni_entering *e) {
+/* The leaders of the machines. */
+static unisono_status enter_across(struct uni_span *span, const struct uni_call *call,
+                                   struct uni_entry *entries) {
   int n = span->machines;
+  int *bytes = malloc(2 * (size_t)n * sizeof *bytes);
+  if (!bytes)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for %d machines", n);
   for (int m = 0; m < n; m++) {
-    span->entry_places[m] = (int)sizeof *span->entries;
-    span->entry_places[n + m] = m * (int)sizeof *span->entries;
+    bytes[m] = (int)sizeof *entries;
+    bytes[n + m] = m * (int)sizeof *entries;
   }
-  unisono_status status = span->carrier->engine->all_gather(span->column, span->entries, span->entry_places,
-                                                            span->entry_places + n, &e->request);
-  e->is_under_way = !status;
-  return status ? uni_span_failed(span, status) : UNISONO_OK;
-}
-
-static unisono_status need_entries(struct uni_span *span) {
-  size_t bytes = (size_t)span->machines * sizeof *span->entries;
-  if (!span->entries)
-    span->entries = aligned_alloc(64, (bytes + 63) / 64 * 64);
-  return span->entries ? UNISONO_OK
-                       : uni_fail(UNISONO_ERROR_MEMORY, "no memory for %d machines", span->machines);
-}
-
-unisono_status uni_across_begin(struct uni_span *span, const struct uni_call *call, uni_rider_fn fill,
-                                struct uni_entering *e) {
-  struct uni_entry mine = entry_of(span, call);
-  unisono_status status = need_entries(span);
-  *e = (struct uni_entering){0};
-  if (!status)
-    status = enter_here(span, &mine);
-  if (status)
-    return status;
-  span->entries[span->machine] = mine;
-  if (fill && (status = fill(span, call, span->entries[span->machine].rider)))
-    return uni_span_failed(span, status);
-  return span->local->rank == 0 ? start_entries(span, e) : UNISONO_OK;
-}
-
-unisono_status uni_across_entered(struct uni_span *span, const struct uni_call *call,
-                                  struct uni_entering *e) {
-  if (!e->is_under_way)
-    return UNISONO_OK;
-  e->is_under_way = false;
-  unisono_status status = uni_span_wait(span, &e->request, uni_kind_name(call->kind));
-  const struct uni_entry *mine = &span->entries[span->machine];
-  for (int m = 0; m < span->machines && !status; m++)
-    if (!is_same(&span->entries[m], mine))
-      status = mismatch(span, &span->entries[m], span->order[span->first[m]], mine);
+  uni_engine_request request;
+  unisono_status status =
+      span->carrier->engine->all_gather(span->column, entries, bytes, bytes + n, &request);
+  status = status ? uni_span_failed(span, status) : uni_span_wait(span, &request, uni_kind_name(call->kind));
+  free(bytes);
+  for (int m = 0; m < n && !status; m++)
+    if (!is_same(&entries[m], &entries[span->machine]))
+      status = mismatch(span, &entries[m], span->order[span->first[m]], &entries[span->machine]);
   return status;
 }
 
 unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call, uni_rider_fn fill,
                                 const struct uni_entry **all) {
-  struct uni_entering e;
-  unisono_status status = uni_across_begin(span, call, fill, &e);
-  if (!status)
-    status = uni_across_entered(span, call, &e);
+  struct uni_entry mine = entry_of(span, call);
+  struct uni_entry *entries = (void *)uni_span_bounce(span, (size_t)span->machines * sizeof *entries);
+  if (!entries)
+    return UNISONO_ERROR_MEMORY;
+  unisono_status status = enter_here(span, &mine);
   if (status)
+    return status;
+  entries[span->machine] = mine;
+  if (fill && (status = fill(span, call, entries[span->machine].rider)))
+    return uni_span_failed(span, status);
+  if (span->local->rank == 0 && (status = enter_across(span, call, entries)))
     return status;
   uni_across_limit(span, true);
   /* what the others need, or only that all have come */
-  size_t told = fill ? (size_t)span->machines * sizeof *span->entries : 1;
-  status = unisono_broadcast(span->entries, told, UNISONO_UINT8, 0, span->local);
+  size_t told = fill ? (size_t)span->machines * sizeof *entries : 1;
+  status = unisono_broadcast(entries, told, UNISONO_UINT8, 0, span->local);
   if (all)
-    *all = span->entries;
+    *all = entries;
   return status ? uni_span_failed(span, status) : UNISONO_OK;
 }
 

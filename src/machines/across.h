@@ -25,17 +25,6 @@ typedef unisono_status (*uni_rider_fn)(struct uni_span *span, const struct uni_c
 unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call, uni_rider_fn fill,
                                 const struct uni_entry **entries);
 
-/* The same in two parts, between which data may already travel: a machine's leader knows after the second one
- * that the calls agree, and the others when they have heard from it. No receive buffer is written before. */
-struct uni_entering {
-  uni_engine_request request;
-  bool is_under_way;
-};
-unisono_status uni_across_begin(struct uni_span *span, const struct uni_call *call, uni_rider_fn fill,
-                                struct uni_entering *entering);
-unisono_status uni_across_entered(struct uni_span *span, const struct uni_call *call,
-                                  struct uni_entering *entering);
-
 unisono_status uni_across_reduce(struct uni_span *span, const struct uni_call *call);
 unisono_status uni_across_broadcast(struct uni_span *span, const struct uni_call *call);
 unisono_status uni_across_gather(struct uni_span *span,

@@ -1,7 +1,6 @@
 /* all_reduce, reduce and reduce_scatter across machines. What is summed up between the machines is float32
  * where the elements are 16-bit floats, and the whole is rounded once, at the end, by the one rank that has
  * the sum of a slice: so all ranks get the same bits. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,32 +160,17 @@ static unisono_status reduce_here(const struct reduction *r, const struct chunk 
   return status;
 }
 
-/* The engine has failed: where the calls differ that is why, and what all ranks are to hear. */
-static unisono_status blame(const struct reduction *r, unisono_status status, struct uni_entering *entering) {
-  struct uni_span *span = r->span;
-  char text[UNI_BREAK_TEXT];
-  snprintf(text, sizeof text, "%s", unisono_last_error());
-  if (entering->is_under_way)
-    uni_across_entered(span, r->call, entering);
-  else if (span->local->rank > 0)
-    uni_span_await_verdict(span);
-  return uni_comm_is_broken(span->local) ? uni_comm_failure(span->local)
-                                         : uni_span_break(span, status, "%s", text);
-}
-
-static unisono_status reduce_across(const struct reduction *r, const struct chunk *c,
-                                    struct uni_entering *entering) {
+static unisono_status reduce_across(const struct reduction *r, const struct chunk *c) {
   if (!c->slice_n)
     return UNISONO_OK;
   uni_engine_request request;
   unisono_status status =
       r->span->carrier->engine->all_reduce(r->span->column, c->slice, c->slice_n, r->dtype, r->op, &request);
+  status = status ? uni_span_failed(r->span, status)
+                  : uni_span_wait(r->span, &request, uni_kind_name(r->call->kind));
   if (!status)
-    status = uni_span_await(r->span, &request, uni_kind_name(r->call->kind));
-  if (status)
-    return blame(r, status, entering);
-  finish(r, c->slice, c->slice_n);
-  return uni_across_entered(r->span, r->call, entering);
+    finish(r, c->slice, c->slice_n);
+  return status;
 }
 
 /* The slices' results to all ranks of the machine. */
@@ -209,14 +193,13 @@ static unisono_status gather_here(const struct reduction *r, const struct chunk 
   return status;
 }
 
-static unisono_status reduce_chunk(const struct reduction *r, const struct chunk *c,
-                                   struct uni_entering *entering) {
+static unisono_status reduce_chunk(const struct reduction *r, const struct chunk *c) {
   char *place = whole_place(r, c->from), *to = place ? place : c->results;
   uni_across_limit(r->span, true);
   unisono_status status = reduce_here(r, c);
   if (status)
     return uni_span_failed(r->span, status);
-  status = reduce_across(r, c, entering);
+  status = reduce_across(r, c);
   if (status || !machine_needs(r))
     return status;
   status = gather_here(r, c, to);
@@ -228,13 +211,14 @@ static unisono_status reduce_chunk(const struct reduction *r, const struct chunk
 
 static unisono_status reduce_large(const struct reduction *r) {
   struct uni_span *span = r->span;
+  unisono_status status = uni_across_enter(span, r->call, NULL, NULL);
+  if (status)
+    return status;
   size_t most = UNI_CHUNK / r->element * (size_t)span->columns;
   most = most < r->total ? most : r->total;
   char *bounce = uni_span_bounce(span, 3 * (most + 16) * r->element);
   if (!bounce)
     return UNISONO_ERROR_MEMORY;
-  struct uni_entering entering;
-  unisono_status status = uni_across_begin(span, r->call, NULL, &entering);
   for (size_t from = 0; from < r->total && !status; from += most) {
     struct chunk c = {.from = from, .n = r->total - from < most ? r->total - from : most, .slice = bounce};
     c.wide = bounce + (most + 16) * r->element;
@@ -242,9 +226,8 @@ static unisono_status reduce_large(const struct reduction *r) {
     c.columns = uni_select_columns(c.n * r->element, span->columns);
     if (span->local->rank < c.columns)
       uni_across_share(c.n, c.columns, span->local->rank, &c.slice_from, &c.slice_n);
-    status = reduce_chunk(r, &c, &entering);
+    status = reduce_chunk(r, &c);
   }
-  span->abandoned |= entering.is_under_way;
   return status;
 }
 

@@ -81,7 +81,8 @@ static void on_break(void *what, unisono_status status, const char *text) {
 static unisono_status break_with(struct uni_span *span, unisono_status status, const char *text) {
   span->carrier->engine->broken();
   if (uni_cluster_break(span->carrier->cluster, span->listener.id, status, text))
-    uni_span_await_verdict(span);
+    for (int64_t end = uni_now() + VERDICT_MS * UNI_MS; !uni_comm_is_broken(span->local) && uni_now() < end;)
+      uni_sleep_ms(1);
   return uni_comm_is_broken(span->local) ? uni_comm_failure(span->local)
                                          : uni_comm_break(span->local, status, "%s", text);
 }
@@ -129,7 +130,7 @@ unisono_status uni_span_check(struct uni_span *span, const char *what) {
   return UNISONO_OK;
 }
 
-unisono_status uni_span_await(struct uni_span *span, uni_engine_request *request, const char *what) {
+unisono_status uni_span_wait(struct uni_span *span, uni_engine_request *request, const char *what) {
   const struct uni_engine *engine = span->carrier->engine;
   int64_t began = 0;
   uint64_t fpenv = uni_fpenv_enter(); /* the engine folds */
@@ -148,20 +149,10 @@ unisono_status uni_span_await(struct uni_span *span, uni_engine_request *request
     status = uni_span_check(span, what);
   }
   uni_fpenv_leave(fpenv);
-  span->abandoned |= status != UNISONO_OK;
-  return status;
-}
-
-unisono_status uni_span_wait(struct uni_span *span, uni_engine_request *request, const char *what) {
-  unisono_status status = uni_span_await(span, request, what);
   if (!status)
     return UNISONO_OK;
+  span->abandoned = true;
   return uni_comm_is_broken(span->local) ? uni_comm_failure(span->local) : uni_span_failed(span, status);
-}
-
-void uni_span_await_verdict(struct uni_span *span) {
-  for (int64_t end = uni_now() + VERDICT_MS * UNI_MS; !uni_comm_is_broken(span->local) && uni_now() < end;)
-    uni_sleep_ms(1);
 }
 
 char *uni_span_bounce(struct uni_span *span, size_t bytes) {
@@ -187,9 +178,7 @@ static bool allocate(struct uni_span *span, int n) {
   span->local_of = calloc(size, sizeof(int));
   span->first = calloc(size + 1, sizeof(int));
   span->order = calloc(size, sizeof(int));
-  span->entry_places = calloc(2 * size, sizeof(int));
-  return span->cluster_ranks && span->machine_of && span->local_of && span->first && span->order &&
-         span->entry_places;
+  return span->cluster_ranks && span->machine_of && span->local_of && span->first && span->order;
 }
 
 /* Machines are numbered in the order of their lowest ranks, and so are the ranks of each. */
@@ -263,11 +252,8 @@ static void free_span(struct uni_span *span) {
   if (span->line)
     uni_line_close(span);
   destroy_local(span->local);
-  if (!span->abandoned) {
+  if (!span->abandoned)
     free(span->bounce);
-    free(span->entries);
-    free(span->entry_places);
-  }
   free(span->cluster_ranks);
   free(span->machine_of);
   free(span->local_of);

@@ -41,8 +41,6 @@ struct uni_span {
   uint64_t sequence;          /* of the collective under way or done last */
   int64_t deadline;           /* of the operation under way */
   int64_t lost_at;            /* when a member was seen to be gone; 0: not */
-  struct uni_entry *entries;  /* how all machines entered: across.h; as the bounce buffer, the engine's */
-  int *entry_places;          /* by machine: bytes, then displacements of its entry */
   char *bounce;               /* what the engine reads and writes; abandoned with its requests */
   size_t bounce_bytes;
   bool abandoned;
@@ -74,13 +72,7 @@ static inline int uni_span_count(const struct uni_span *span, int machine) {
 /* At least `bytes` for the engine; NULL: MEMORY with words. */
 char *uni_span_bounce(struct uni_span *span, size_t bytes);
 
-/* Waits for a request of the engine. A failure of the engine's has not broken the communicator yet. */
-unisono_status uni_span_await(struct uni_span *span, uni_engine_request *request, const char *what);
-
-/* For a moment: why all ranks are to give up may be on its way. */
-void uni_span_await_verdict(struct uni_span *span);
-
-/* The same as uni_span_await; a failure has broken the communicator. */
+/* Waits for a request of the engine. A failure has broken the communicator. */
 unisono_status uni_span_wait(struct uni_span *span, uni_engine_request *request, const char *what);
 
 /* A reason to give up a wait: broken, late, or a member lost. Looked for every now and then. */
