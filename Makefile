@@ -3,7 +3,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: build run test test-long lint format asan tsan processors packages python bench bench-quick install \
+.PHONY: build run test test-long lint format asan tsan processors packages machines python bench bench-quick install \
         package clean help
 
 build:
@@ -25,7 +25,7 @@ test:
 	@scripts/setup build test
 	@scripts/test
 
-test-long lint asan tsan processors packages python:
+test-long lint asan tsan processors packages machines python:
 	@scripts/setup build test
 	@scripts/test $(@:test-long=long)
 
@@ -43,7 +43,7 @@ package:
 
 clean:
 	rm -rf $(BUILD) build-gcc build-clang build-riscv64 build-aarch64 build-asan build-tsan build-long build-python build-bench \
-	       build-package build-package-riscv64 build-package-aarch64
+	       build-package build-package-riscv64 build-package-aarch64 build-machines
 
 help:
 	@echo 'make            build the library, the command, the examples and the tests in $(BUILD)/'
@@ -54,6 +54,7 @@ help:
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
 	@echo 'make processors the kernels and whole runs for RISC-V, Arm and older x86, under QEMU'
 	@echo 'make packages   the Debian packages, checked, installed and used, for three processors'
+	@echo 'make machines   several machines, as network namespaces, with MPICH and Intel MPI (root; 5 minutes)'
 	@echo 'make python     the Python package and its tests'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
 	@echo 'make format     put every C file into the format of .clang-format'

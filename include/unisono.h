@@ -357,6 +357,49 @@ UNISONO_API unisono_status unisono_recv_message_async(void *buffer, size_t count
                                                       int peer, int tag, unisono_comm *comm,
                                                       unisono_message *message, unisono_request **request);
 
+/* ---------------------------------------------------------------------------------- engines */
+
+/* Gives every rank what all ranks give, one after the other in rank order: `bytes` each, the same number on
+ * all, into `all`. */
+typedef unisono_status (*unisono_exchange)(void *what, const void *mine, size_t bytes, void *all);
+
+/* What carries data between machines, where the caller brings it. All of its functions return OK, or a status
+ * that the communicator's users get; they may be called by several threads. Ranks are numbered within the
+ * group. An operation is started, then tested until it is done; its buffers must stay until then, and in a
+ * failure are left to the engine for ever. Operations of a group start in the same order on all its ranks,
+ * send and recv apart; these match in order by peer and tag, of which there are few. `peer` is never the rank
+ * itself. */
+typedef struct {
+  size_t struct_size; /* sizeof(unisono_engine) */
+  const char *name;   /* for unisono_config.engine and UNISONO_ENGINE */
+  void *self;         /* for open */
+
+  /* All ranks of all machines connect. May wait for the others, in a thread that is left behind when that is
+   * in vain. `exchange` may be used until it returns. */
+  unisono_status (*open)(void *self, int rank, int size, unisono_exchange exchange, void *what, void **world);
+  void (*close)(void *world); /* local */
+  /* Called by the listed ranks alone, in that order; may wait for them. `tag` tells apart groups that have
+   * ranks in common and are made at the same time. Groups last as long as the world. */
+  unisono_status (*group)(void *world, const int *ranks, int n, int tag, void **group);
+
+  unisono_status (*all_reduce)(
+      void *group, void *buffer, size_t count, unisono_dtype, unisono_op,
+      void **request); /* in place; not float16, bfloat16 and AVG; the same bits on all */
+  unisono_status (*broadcast)(void *group, void *buffer, size_t bytes, int root, void **request);
+  /* Rank i's bytes[i] bytes at displs[i] of everybody's buffer, in place. The arrays are the caller's. */
+  unisono_status (*all_gather)(void *group, void *buffer, const size_t *bytes, const size_t *displs,
+                               void **request);
+  /* Done: the buffer is free, and what was sent arrives without further calls. */
+  unisono_status (*send)(void *group, const void *buffer, size_t bytes, int peer, int tag, void **request);
+  unisono_status (*recv)(void *group, void *buffer, size_t bytes, int peer, int tag, void **request);
+  unisono_status (*test)(void *request, int *done); /* never waits; a request that was seen done is over */
+} unisono_engine;
+
+/* From now on communicators of this process can use the engine, which is copied, with its name; `self` and
+ * what the functions need must stay as long as the process. Errors: INVALID (a function or the name is
+ * missing, or an engine has this name), MEMORY. */
+UNISONO_API unisono_status unisono_engine_register(const unisono_engine *engine);
+
 /* ---------------------------------------------------------------------------------- insight */
 
 /* What the library found on this machine, for tools. The strings live as long as the process. */
@@ -369,6 +412,7 @@ typedef struct {
   unsigned long long memory_available; /* bytes that may be reserved now, cgroup's limit counted */
   const char *memory_limit;            /* what sets that limit, in words */
   const char *costs;                   /* what the choice of algorithms rests on, and where it is from */
+  const char *engines;                 /* between machines, one a line: "NAME: version, or what is missing" */
 } unisono_info;
 
 /* Fills in *info, whose struct_size the caller has set. Errors: INVALID. */

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "log.h"
+#include "machines/span.h"
 #include "request.h"
 #include "shm/wait.h"
 
@@ -94,6 +95,8 @@ unisono_status unisono_comm_destroy(unisono_comm *comm) {
   unisono_status status = uni_comm_check(comm, "unisono_comm_destroy");
   if (status)
     return status;
+  if (comm->span)
+    return uni_span_destroy(comm);
   uni_queue_stop(comm);
   struct uni_world *world = comm->world;
   /* release: all that this rank has published in the communicator is seen by who sees that it left */
@@ -106,7 +109,9 @@ unisono_status unisono_comm_destroy(unisono_comm *comm) {
 
 unisono_status unisono_comm_abort(unisono_comm *comm) {
   unisono_status status = uni_comm_check(comm, "unisono_comm_abort");
-  if (!status)
+  if (!status && comm->span)
+    uni_span_break(comm->span, UNISONO_ERROR_PEER_LOST, "rank %d aborted the communicator", comm->rank);
+  else if (!status)
     uni_comm_break(comm, UNISONO_ERROR_PEER_LOST, "rank %d aborted the communicator", comm->rank);
   return status;
 }

@@ -15,6 +15,7 @@
 struct uni_p2p;   /* sends and receives: p2p/p2p.h */
 struct uni_queue; /* started collectives: request.h */
 struct uni_match; /* match ids seen: collectives/match.h */
+struct uni_span;  /* machines: machines/span.h */
 
 /* How often a communicator of the same ranks was made from this one: part of the key they meet under. */
 struct uni_births {
@@ -24,9 +25,11 @@ struct uni_births {
 };
 
 struct unisono_comm {
+  struct uni_span *span; /* NULL: its ranks are on one machine */
   struct uni_world *world;
   int size, rank;
   int *world_ranks; /* of the members */
+  const int *names; /* what messages call the ranks; NULL: by their numbers */
   uint64_t id;
   unsigned fork_generation;
   _Atomic int timeout_ms; /* of the operations to come */
@@ -89,6 +92,11 @@ unisono_status uni_comm_failure(unisono_comm *comm);
 /* Breaks the communicator, if nobody was first, and tells everybody; returns uni_comm_failure. */
 unisono_status uni_comm_break(unisono_comm *comm, unisono_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The rank's number in the communicator that the caller knows. */
+static inline int uni_comm_name(const unisono_comm *comm, int rank) {
+  return comm->names ? comm->names[rank] : rank;
+}
 
 /* Has this rank destroyed the communicator? */
 bool uni_comm_has_left(const unisono_comm *comm, int rank);

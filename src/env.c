@@ -26,9 +26,22 @@ unisono_status uni_env_algorithm(enum uni_algorithm *algorithm) {
       *algorithm = (enum uni_algorithm)i;
       return UNISONO_OK;
     }
+  if (uni_env_engine_algorithm())
+    return UNISONO_OK;
   return uni_fail(UNISONO_ERROR_INVALID,
-                  "UNISONO_ALGORITHM=%s is no algorithm; use auto, inline, oneshot, staged, pull or push",
+                  "UNISONO_ALGORITHM=%s is no algorithm; use auto, inline, oneshot, staged, pull or push, or "
+                  "between machines "
+                  "ring, recursive_doubling, recursive_halving or tree",
                   text);
+}
+
+const char *uni_env_engine_algorithm(void) {
+  static const char *const names[] = {"ring", "recursive_doubling", "recursive_halving", "tree"};
+  const char *text = getenv("UNISONO_ALGORITHM");
+  for (size_t i = 0; text && i < sizeof names / sizeof *names; i++)
+    if (strcmp(text, names[i]) == 0)
+      return names[i];
+  return NULL;
 }
 
 bool uni_env_guard(void) {

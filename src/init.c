@@ -7,8 +7,9 @@
 #include "comm.h"
 #include "error.h"
 #include "log.h"
+#include "machines/span.h"
+#include "rendezvous/find.h"
 #include "rendezvous/launcher.h"
-#include "rendezvous/meet.h"
 #include "request.h"
 #include "threads.h"
 
@@ -45,11 +46,14 @@ static unisono_status read_config(const unisono_config *given, unisono_config *c
   return uni_env_timeout(config->timeout_ms, &config->timeout_ms);
 }
 
-static unisono_status birth_of_world(struct uni_world *world, const unisono_config *config,
-                                     unisono_comm **comm) {
+/* The communicator of all who have met. */
+static unisono_status birth_of_all(struct uni_world *world, struct uni_roster *roster,
+                                   const unisono_config *config, unisono_comm **comm) {
   int *ranks = malloc((size_t)world->size * sizeof *ranks);
-  if (!ranks)
+  if (!ranks) {
+    uni_roster_free(roster);
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", world->size);
+  }
   for (int i = 0; i < world->size; i++)
     ranks[i] = i;
   struct uni_birth birth = {.world_ranks = ranks,
@@ -57,9 +61,11 @@ static unisono_status birth_of_world(struct uni_world *world, const unisono_conf
                             .timeout_ms = config->timeout_ms,
                             .parallel_for = config->parallel_for,
                             .pool = config->pool};
-  unisono_status status = uni_comm_new(world, &birth, comm);
+  bool measures = world->settings.rounds && !roster->machines;
+  unisono_status status = roster->machines ? uni_span_open(world, roster, config->engine, &birth, comm)
+                                           : uni_comm_new(world, &birth, comm);
   free(ranks);
-  if (status || !world->settings.rounds)
+  if (status || !measures)
     return status;
   status = uni_costs_measure(*comm, world->settings.rounds);
   if (status) {
@@ -72,14 +78,12 @@ static unisono_status birth_of_world(struct uni_world *world, const unisono_conf
 static unisono_status init(unisono_comm **comm, int size, int rank, const struct uni_identity *identity,
                            const unisono_config *config) {
   struct uni_world *world;
-  unisono_status status = uni_world_new(size, rank, &world);
+  struct uni_roster roster;
+  unisono_status status =
+      uni_find(identity, size, rank, config->threads, uni_deadline(config->timeout_ms), &world, &roster);
   if (status)
     return status;
-  status = uni_meet(world, identity, config->threads, uni_deadline(config->timeout_ms));
-  if (!status)
-    status = uni_world_start(world);
-  if (!status)
-    status = birth_of_world(world, config, comm);
+  status = birth_of_all(world, &roster, config, comm);
   uni_world_put(world); /* the communicator has its own use of it */
   return status;
 }
@@ -123,8 +127,6 @@ unisono_status unisono_comm_init(unisono_comm **comm, int size, int rank, const 
     status = uni_identity_unpack(id, &identity);
   if (!status)
     status = read_config(config, &full);
-  if (!status)
-    status = uni_identity_check_place(&identity);
   if (!status && !uni_identity_use_once(&identity, rank))
     status = uni_fail(UNISONO_ERROR_INVALID,
                       "unisono_comm_init, rank %d: id was used before; a unique id serves one "
@@ -176,7 +178,7 @@ static unisono_status make_part(unisono_comm *comm, const int *ranks, int n, uni
   if (!world_ranks)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", n);
   for (int i = 0; i < n; i++)
-    world_ranks[i] = comm->world_ranks[ranks[i]];
+    world_ranks[i] = comm->span ? ranks[i] : comm->world_ranks[ranks[i]];
   struct uni_birth birth = {.world_ranks = world_ranks,
                             .n = n,
                             .parent = comm->id,
@@ -184,7 +186,9 @@ static unisono_status make_part(unisono_comm *comm, const int *ranks, int n, uni
                             .parallel_for = comm->parallel_for,
                             .pool = comm->pool};
   unisono_status status = count_birth(comm, world_ranks, n, &birth.times);
-  if (!status)
+  if (!status && comm->span)
+    status = uni_span_part(comm, ranks, n, birth.times, part);
+  else if (!status)
     status = uni_comm_new(comm->world, &birth, part);
   free(world_ranks);
   return status;

@@ -8,25 +8,34 @@
 #include "comm.h"
 #include "error.h"
 #include "helper.h"
+#include "machines/line.h"
 #include "queue.h"
 
 /* ---- starting */
 
+static unisono_status start_across(unisono_comm *comm, unisono_request *request) {
+  if (request->is_transfer)
+    return uni_line_transfer(comm->span, &request->transfer, NULL, request);
+  return uni_line_submit(comm->span, &request->call, request);
+}
+
 static unisono_status start(unisono_comm *comm, unisono_request *request, unisono_request **out) {
-  unisono_status status = uni_helper_help(comm);
+  request->comm = comm;
+  unisono_status status = comm->span ? start_across(comm, request) : uni_helper_help(comm);
   if (status) {
     free(request->counts);
     free(request);
     return status;
   }
-  request->comm = comm;
+  *out = request;
+  if (comm->span)
+    return UNISONO_OK;
   if (request->is_transfer)
     uni_p2p_start(comm, &request->transfer);
   uni_queue_append(comm->queue, request);
   uni_queue_move(comm);
   if (!atomic_load_explicit(&request->done, memory_order_acquire)) /* as finish() says */
     uni_helper_wake();
-  *out = request;
   return UNISONO_OK;
 }
 
@@ -49,6 +58,8 @@ unisono_status uni_submit(unisono_comm *comm, const struct uni_call *call, uniso
   /* acquire: the helper is through with the run */
   if (!request && atomic_load_explicit(&q->collectives, memory_order_acquire) == 0)
     return uni_drive(comm, call);
+  if (!request && comm->span)
+    return uni_line_submit(comm->span, call, NULL);
   if (!request) { /* behind those that were started before */
     unisono_request here = {.comm = comm, .call = *call};
     uni_queue_append(q, &here);
@@ -102,6 +113,8 @@ unisono_status uni_submit_transfer(unisono_comm *comm, const struct uni_transfer
                                    unisono_message *message, unisono_request **request) {
   if (uni_comm_is_broken(comm))
     return uni_comm_failure(comm);
+  if (!request && comm->span)
+    return uni_line_transfer(comm->span, transfer, message, NULL);
   if (!request) {
     struct uni_transfer here = *transfer;
     here.comm = comm;
@@ -129,6 +142,20 @@ static unisono_status check_request(const unisono_request *request, const char *
   return UNISONO_OK;
 }
 
+static void move_on(unisono_comm *comm) {
+  if (comm->span)
+    uni_line_move_transfers(comm->span);
+  else
+    uni_queue_move(comm);
+}
+
+static void attend(unisono_comm *comm, unisono_request *request) {
+  if (comm->span)
+    uni_line_attend(comm->span, request);
+  else
+    uni_queue_attend(comm, request);
+}
+
 static unisono_status outcome(const unisono_request *request) {
   return request->status ? uni_fail(request->status, "%s", request->text) : UNISONO_OK;
 }
@@ -141,7 +168,7 @@ unisono_status unisono_test(unisono_request *request, int *done) {
     return status;
   bool is_done = atomic_load_explicit(&request->done, memory_order_acquire); /* as finish() says */
   if (!is_done) {
-    uni_queue_move(request->comm);
+    move_on(request->comm);
     is_done = atomic_load_explicit(&request->done, memory_order_acquire);
   }
   *done = is_done;
@@ -170,7 +197,7 @@ unisono_status unisono_wait(unisono_request **request) {
   if (!r)
     return UNISONO_OK;
   if (!atomic_load_explicit(&r->done, memory_order_acquire)) /* as finish() says */
-    uni_queue_attend(r->comm, r);
+    attend(r->comm, r);
   unisono_status status = outcome(r);
   free(r->counts);
   free(r);

@@ -1,4 +1,6 @@
 #include "harness.h"
+#include "machines.h"
+#include "sockets.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +21,8 @@ enum { AT_LENGTH = 200, GRACE_US = 200000 };
 struct board {
   _Atomic int64_t slots[TEST_SLOTS];
   _Atomic int met;
+  _Atomic bool has_id;
+  unisono_unique_id id; /* where the ranks are on several machines: made by rank 0 */
   struct place {
     _Atomic pid_t pid;
     _Atomic bool may_die;
@@ -174,10 +178,24 @@ void test_may_die(void) {
 
 /* ---------------------------------------------------------------------------------------- one rank */
 
+/* The id is made where rank 0 is. */
+static void enter_machine(struct test_rank *rank) {
+  machines_enter(machines_of(rank->rank, rank->size));
+  if (rank->rank == 0) {
+    CHECK_OK(unisono_get_unique_id(&board->id));
+    atomic_store(&board->has_id, true);
+  }
+  while (!atomic_load(&board->has_id))
+    test_sleep_us(50);
+  rank->id = board->id;
+}
+
 static void run_rank(const struct test *test, struct test_rank rank) {
   self = rank;
   meetings = 0;
   atomic_store(&board->places[rank.rank].pid, getpid());
+  if (machines_number())
+    enter_machine(&self);
   if (!test->meets_itself)
     CHECK_OK(unisono_comm_init(&self.comm, self.size, self.rank, &self.id, NULL));
   test->body();
@@ -345,6 +363,10 @@ static int run_rounds(const struct test *test, int size) {
 static void choose_sizes(const struct test *test, int *sizes, size_t n) {
   const char *text = getenv("TEST_RANKS");
   memset(sizes, 0, n * sizeof *sizes);
+  if (machines_number() && test->ranks[1]) {
+    sizes[0] = machines_ranks();
+    return;
+  }
   if (!text || !test->ranks[1]) {
     memcpy(sizes, test->ranks, sizeof test->ranks);
     sizes[0] = sizes[0] ? sizes[0] : 2;
@@ -378,6 +400,10 @@ static int run_sizes(const struct test *test) {
 
 int test_main(int argc, char **argv, const struct test *tests) {
   int passed = 0, failed = 0, skipped = 0;
+  machines_build();
+  CHECK_OK(unisono_engine_register(&sockets_engine));
+  if (machines_number())
+    setenv("UNISONO_ENGINE", sockets_engine.name, 0);
   for (const struct test *t = tests; t->name; t++) {
     if (!is_wanted(t->name, tests, argc, argv))
       continue;

@@ -3,6 +3,7 @@
 #include "tool.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static error_t parse_option(int key, char *text, struct argp_state *state) {
   if (key != ARGP_KEY_ARG)
@@ -66,6 +67,15 @@ static void print_memory(const struct machine *m) {
   printf("  limit       %s\n", or_none(m->library.memory_limit));
 }
 
+/* One a line: "NAME: words". */
+static void print_engines(const char *text) {
+  for (const char *line = text; line && *line;) {
+    size_t length = strcspn(line, "\n"), name = strcspn(line, ":");
+    printf("  %-11.*s %.*s\n", (int)name, line, (int)(length - name - 2), line + name + 2);
+    line += length + (line[length] == '\n');
+  }
+}
+
 int info_main(int argc, char **argv) {
   struct machine machine;
   argp_parse(&parser, argc, argv, 0, NULL, NULL);
@@ -76,6 +86,7 @@ int info_main(int argc, char **argv) {
   print_memory(&machine);
   print_costs(&machine);
   printf("system\n  kernel      %s\n  C library   glibc %s\n", machine.kernel, machine.libc);
-  printf("engines\n  none: between machines comes with a later release\n");
+  printf("engines\n");
+  print_engines(machine.library.engines);
   return TOOL_OK;
 }

@@ -107,26 +107,25 @@ void uni_arrive(unisono_comm *comm) {
 
 /* ---- meeting the others */
 
-static void describe(const struct uni_arrival *line, char *text, size_t n) {
-  enum uni_kind kind = uni_line_kind(line);
-  int used = snprintf(text, n, "%s with count %llu", uni_kind_name(kind), (unsigned long long)line->count);
+void uni_line_describe(uint64_t call, uint64_t count, uint64_t match, char *text, size_t n) {
+  enum uni_kind kind = (enum uni_kind)(call & 0xff);
+  int used = snprintf(text, n, "%s with count %llu", uni_kind_name(kind), (unsigned long long)count);
   if (kind != UNI_BARRIER)
-    used += snprintf(text + used, n - (size_t)used, ", %s",
-                     uni_dtype_name((unisono_dtype)(line->call >> 8 & 0xff)));
-  if (uni_kind_folds(kind))
     used +=
-        snprintf(text + used, n - (size_t)used, ", %s", uni_op_name((unisono_op)(line->call >> 16 & 0xff)));
+        snprintf(text + used, n - (size_t)used, ", %s", uni_dtype_name((unisono_dtype)(call >> 8 & 0xff)));
+  if (uni_kind_folds(kind))
+    used += snprintf(text + used, n - (size_t)used, ", %s", uni_op_name((unisono_op)(call >> 16 & 0xff)));
   if (uni_kind_has_root(kind))
-    used += snprintf(text + used, n - (size_t)used, ", root %u", (unsigned)(line->call >> 32));
-  if (line->match)
-    snprintf(text + used, n - (size_t)used, ", match id %016llx", (unsigned long long)line->match);
+    used += snprintf(text + used, n - (size_t)used, ", root %u", (unsigned)(call >> 32));
+  if (match)
+    snprintf(text + used, n - (size_t)used, ", match id %016llx", (unsigned long long)match);
 }
 
 static void report_mismatch(unisono_comm *comm, int rank, const struct uni_arrival *theirs,
                             const struct uni_arrival *mine) {
   char a[128], b[128];
-  describe(theirs, a, sizeof a);
-  describe(mine, b, sizeof b);
+  uni_line_describe(theirs->call, theirs->count, theirs->match, a, sizeof a);
+  uni_line_describe(mine->call, mine->count, mine->match, b, sizeof b);
   uni_comm_break(comm, UNISONO_ERROR_MISMATCH, "rank %d called %s, rank %d %s", rank, a, comm->rank, b);
 }
 

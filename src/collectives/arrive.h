@@ -46,6 +46,9 @@ static inline void uni_publish_line(unisono_comm *comm, const struct uni_call *c
 /* Writes this rank's line, with its payload or its first chunk before it. */
 void uni_arrive(unisono_comm *comm);
 
+/* A line's call in words. */
+void uni_line_describe(uint64_t call, uint64_t count, uint64_t match, char *text, size_t n);
+
 /* Takes in the lines of the operation that are there; true: all of them, and they agree. A mismatch breaks
  * the communicator. */
 bool uni_meet_arrivals(unisono_comm *comm, uint64_t sequence);

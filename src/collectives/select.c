@@ -4,7 +4,10 @@
 #include "collectives/refs.h"
 #include "comm.h"
 
-enum { LANE_BYTES = 64 << 10 }; /* a thread is worth its synchronisation from here on */
+enum {
+  COLUMN_BYTES = 16 << 10, /* one leader's message is cheaper than several ranks' and their two barriers */
+  LANE_BYTES = 64 << 10    /* a thread is worth its synchronisation from here on */
+};
 
 static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
@@ -226,4 +229,8 @@ void uni_select_plan(unisono_comm *comm) {
   }
   plan->algorithm = covered ? UNI_PULL : UNI_STAGED;
   plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
+}
+
+int uni_select_columns(size_t bytes, int most) {
+  return bytes < (size_t)COLUMN_BYTES ? 1 : most;
 }

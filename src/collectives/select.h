@@ -29,6 +29,9 @@ size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *
 /* Does each rank fold everything for itself, where all data is staged? */
 bool uni_select_one_shot(const unisono_comm *comm, const struct uni_call *call);
 
+/* How many ranks of each machine carry `bytes` between the machines, of `most` that can. */
+int uni_select_columns(size_t bytes, int most);
+
 /* After the arrival, when run->send and run->recv say where every buffer is: fills in run->plan, whose total
  * and lanes are set. */
 void uni_select_plan(unisono_comm *comm);

@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "env.h"
 #include "error.h"
+#include "rendezvous/seal.h"
 
 #define MAGIC UINT64_C(0x31304f53494e55) /* "UNISO01" */
 #define SEED_NAME UINT64_C(0xcbf29ce484222325)
-#define SEED_SECRET UINT64_C(0x9ae16a3b2f90404f)
+enum { FIRST_PORT = 20000, MANY_PORTS = 12000 };
 
 uint64_t uni_hash(const void *bytes, size_t n, uint64_t seed) {
   uint64_t hash = seed;
@@ -43,17 +45,40 @@ unisono_status uni_identity_new(struct uni_identity *identity) {
     return uni_fail_errno("getrandom for the unique id");
   memcpy(identity->name, random, sizeof identity->name);
   memcpy(identity->secret, random + 2, sizeof identity->secret);
-  return here(&identity->machine, &identity->network);
+  unisono_status status = uni_addresses_here(&identity->addresses);
+  if (!status)
+    status = uni_identity_choose_ports(identity);
+  identity->via = identity->addresses.n ? UNI_VIA_BOTH : UNI_VIA_MACHINE;
+  return status ? status : here(&identity->machine, &identity->network);
+}
+
+unisono_status uni_identity_choose_ports(struct uni_identity *identity) {
+  static const char *const names[] = {"UNISONO_PORT", NULL};
+  int port;
+  bool found;
+  unisono_status status = uni_env_number(names, &port, &found);
+  if (status)
+    return status;
+  if (found && (port < 1 || port > UINT16_MAX))
+    return uni_fail(UNISONO_ERROR_INVALID, "UNISONO_PORT=%d is no port; use 1 to 65535", port);
+  uint16_t *ports = identity->addresses.ports;
+  memset(ports, 0, sizeof identity->addresses.ports);
+  if (found)
+    ports[0] = (uint16_t)port;
+  for (uint64_t i = 0; !found && i < UNI_PORTS; i++) /* below those that systems give out by themselves */
+    ports[i] = (uint16_t)(FIRST_PORT + uni_hash(&i, sizeof i, identity->name[0]) % MANY_PORTS);
+  return UNISONO_OK;
 }
 
 unisono_status uni_identity_derive(const char *words, const char *secret, struct uni_identity *identity) {
   memset(identity, 0, sizeof *identity);
   identity->magic = MAGIC;
-  size_t n = strlen(words), m = secret ? strlen(secret) : 0;
-  for (unsigned i = 0; i < 2; i++) {
+  size_t n = strlen(words);
+  for (unsigned i = 0; i < 2; i++)
     identity->name[i] = uni_hash(words, n, SEED_NAME + i);
-    identity->secret[i] = m ? uni_hash(secret, m, SEED_SECRET + i) : 0;
-  }
+  if (secret && *secret)
+    uni_seal_hash(identity->secret, sizeof identity->secret, (struct uni_bytes){NULL, 0},
+                  &(struct uni_bytes){secret, strlen(secret)}, 1);
   return here(&identity->machine, &identity->network);
 }
 
@@ -72,22 +97,39 @@ unisono_status uni_identity_unpack(const unisono_unique_id *id, struct uni_ident
   return UNISONO_OK;
 }
 
-unisono_status uni_identity_check_place(const struct uni_identity *identity) {
+unisono_status uni_identity_is_near(const struct uni_identity *identity, bool *near) {
   uint64_t machine, network;
   unisono_status status = here(&machine, &network);
-  if (status)
-    return status;
-  if (machine != identity->machine)
-    return uni_fail(UNISONO_ERROR_UNSUPPORTED,
-                    "this rank runs on another machine than the process that made the "
-                    "unique id; this version joins the ranks of one machine only");
-  if (network != identity->network)
-    return uni_fail(
-        UNISONO_ERROR_UNSUPPORTED,
-        "this rank runs in another network namespace than the process that made the unique id, where "
-        "its sockets cannot be seen; let the containers share one (--network=host, or "
-        "--network=container:NAME)");
-  return UNISONO_OK;
+  *near = !status && machine == identity->machine && network == identity->network;
+  return status;
+}
+
+unisono_status uni_identity_place(uint64_t *place) {
+  uint64_t key[3];
+  struct stat info;
+  unisono_status status = here(&key[0], &key[1]);
+  if (!status && stat("/proc/self/ns/mnt", &info) != 0)
+    status = uni_fail_errno("reading the mount namespace under /proc");
+  key[2] = status ? 0 : (uint64_t)info.st_ino;
+  *place = uni_hash(key, sizeof key, SEED_NAME);
+  return status;
+}
+
+void uni_identity_key(const struct uni_identity *identity, unsigned char *key, size_t bytes) {
+  uni_seal_hash(key, bytes, (struct uni_bytes){identity->secret, sizeof identity->secret},
+                &(struct uni_bytes){identity->name, sizeof identity->name}, 1);
+}
+
+unisono_status uni_identity_of_machine(const unsigned char *session, size_t bytes, int machine,
+                                       struct uni_identity *identity) {
+  unsigned char hash[sizeof identity->name + sizeof identity->secret];
+  memset(identity, 0, sizeof *identity);
+  identity->magic = MAGIC;
+  uni_seal_hash(hash, sizeof hash, (struct uni_bytes){session, bytes},
+                &(struct uni_bytes){&machine, sizeof machine}, 1);
+  memcpy(identity->name, hash, sizeof identity->name);
+  memcpy(identity->secret, hash + sizeof identity->name, sizeof identity->secret);
+  return here(&identity->machine, &identity->network);
 }
 
 /* A unique id serves one communicator: the pairs (id, rank) that this process has used. */

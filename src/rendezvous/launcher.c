@@ -46,23 +46,57 @@ static unisono_status check_numbers(const struct launcher *l, const struct uni_l
   return UNISONO_OK;
 }
 
-static unisono_status check_one_machine(const struct launcher *l, const struct uni_launch *launch) {
-  int local;
-  bool found;
-  unisono_status status = read_number(l->local_size, 4, &local, &found);
-  if (status || !found || local == launch->size)
-    return status;
-  if (local > launch->size || local < 1)
-    return uni_fail(UNISONO_ERROR_INVALID, "%s has %d ranks on this machine and %d in all; check %s", l->name,
-                    local, launch->size, l->local_size[0]);
-  return uni_fail(UNISONO_ERROR_UNSUPPORTED,
-                  "%d of %d ranks run on this machine (%s); this version joins the ranks of one machine only",
-                  local, launch->size, l->name);
-}
-
 static const char *variable(const char *name) {
   const char *text = name ? getenv(name) : NULL;
   return text ? text : "";
+}
+
+/* Where rank 0 listens for the ranks of other machines. */
+static unisono_status find_address(struct uni_identity *identity) {
+  static const char *const names[] = {"MASTER_PORT", NULL};
+  int port;
+  bool found;
+  unisono_status status = uni_addresses_of(variable("MASTER_ADDR"), &identity->addresses);
+  if (!status)
+    status = uni_env_number(names, &port, &found);
+  if (status || *variable("UNISONO_PORT"))
+    return status ? status : uni_identity_choose_ports(identity);
+  if (!found || port >= UINT16_MAX)
+    return uni_fail(UNISONO_ERROR_INVALID,
+                    "MASTER_ADDR is set but neither MASTER_PORT nor UNISONO_PORT; the ranks of "
+                    "several machines meet at UNISONO_PORT or MASTER_PORT + 1");
+  memset(identity->addresses.ports, 0, sizeof identity->addresses.ports);
+  identity->addresses.ports[0] = (uint16_t)(port + 1);
+  return UNISONO_OK;
+}
+
+/* May there be ranks on other machines, and how do they meet then? */
+static unisono_status find_way(const struct launcher *l, struct uni_launch *launch) {
+  int local;
+  bool found;
+  unisono_status status = read_number(l->local_size, 4, &local, &found);
+  if (status || (found && local == launch->size) || launch->size == 1)
+    return status;
+  if (found && (local > launch->size || local < 1))
+    return uni_fail(UNISONO_ERROR_INVALID, "%s has %d ranks on this machine and %d in all; check %s", l->name,
+                    local, launch->size, l->local_size[0]);
+  if (found && !*variable("MASTER_ADDR"))
+    return uni_fail(
+        UNISONO_ERROR_UNSUPPORTED,
+        "%d of %d ranks run on this machine (%s), and where rank 0 is is not known; set MASTER_ADDR and "
+        "MASTER_PORT on all ranks",
+        local, launch->size, l->name);
+  if (!found && (!*variable("MASTER_ADDR") || !(*variable("MASTER_PORT") || *variable("UNISONO_PORT"))))
+    return UNISONO_OK;
+  status = find_address(&launch->identity);
+  if (status)
+    return status;
+  struct uni_addresses *a = &launch->identity.addresses;
+  if (found || (launch->rank > 0 && !uni_addresses_are_here(a)))
+    launch->identity.via = UNI_VIA_NETWORK;
+  else if (!uni_addresses_are_loopback(a))
+    launch->identity.via = UNI_VIA_BOTH;
+  return UNISONO_OK;
 }
 
 /* The words that the ranks of this start have in common, and no other start on the machine has. */
@@ -93,13 +127,12 @@ unisono_status uni_launch_read(struct uni_launch *launch) {
       return uni_fail(UNISONO_ERROR_INVALID, "the environment has %s but not %s; set both",
                       has_rank ? l->rank[0] : l->size[0], has_rank ? l->size[0] : l->rank[0]);
     status = check_numbers(l, launch);
-    if (!status)
-      status = check_one_machine(l, launch);
     if (status)
       return status;
     char words[512];
     meeting_words(l, atomic_fetch_add_explicit(&starts, 1, memory_order_relaxed), words, sizeof words);
-    return uni_identity_derive(words, getenv("UNISONO_SECRET"), &launch->identity);
+    status = uni_identity_derive(words, getenv("UNISONO_SECRET"), &launch->identity);
+    return status ? status : find_way(l, launch);
   }
   return UNISONO_OK;
 }

@@ -13,7 +13,8 @@ enum uni_letter_kind {
   UNI_SEGMENT,   /* owner to all: a segment of its memory */
   UNI_OFFER,     /* leader: the shared segment of a new communicator */
   UNI_REPLY,     /* member: I have mapped it, or why not */
-  UNI_VERDICT    /* leader: the communicator stands, or why not */
+  UNI_VERDICT,   /* leader: the communicator stands, or why not */
+  UNI_ELSEWHERE  /* rank 0: there are other machines, come to the gathering */
 };
 
 enum { UNI_LETTER_WORDS = 10, UNI_LETTER_TEXT = 400, UNI_LETTER_FDS = 2 };

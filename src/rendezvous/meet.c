@@ -65,21 +65,24 @@ static unisono_status listen_at(const struct uni_identity *identity, int *listen
 
 /* ---- rank 0 */
 
+enum { LISTENER, BESIDE, FIRST }; /* what is polled: the gathering beside, then the waiting room */
+
 struct meeting {
   struct uni_world *world;
+  struct uni_detour *detour;
   const struct uni_identity *identity;
   struct uni_letter *hellos; /* by rank; kind 0: not here yet */
   int present;
-  int64_t deadline;                       /* the first of all present ranks' */
-  struct pollfd polled[WAITING_ROOM + 1]; /* [0] is the listener */
-  int64_t came[WAITING_ROOM + 1];         /* when */
+  int64_t deadline; /* the first of all present ranks' */
+  struct pollfd polled[FIRST + WAITING_ROOM];
+  int64_t came[FIRST + WAITING_ROOM]; /* when */
   int waiting;
 };
 
 static void leave_waiting_room(struct meeting *m, int i, bool hang_up) {
   if (hang_up)
     close(m->polled[i].fd);
-  size_t behind = (size_t)(m->waiting - i); /* they keep their order, by the time they came */
+  size_t behind = (size_t)(FIRST + m->waiting - 1 - i); /* they keep their order, by the time they came */
   memmove(&m->polled[i], &m->polled[i + 1], behind * sizeof *m->polled);
   memmove(&m->came[i], &m->came[i + 1], behind * sizeof *m->came);
   m->waiting--;
@@ -87,17 +90,17 @@ static void leave_waiting_room(struct meeting *m, int i, bool hang_up) {
 
 /* Who has been silent for too long makes room; false: nobody has. */
 static bool make_room(struct meeting *m, int64_t now) {
-  if (now - m->came[1] < SILENCE_MS * UNI_MS)
+  if (now - m->came[FIRST] < SILENCE_MS * UNI_MS)
     return false;
   uni_log(UNI_LOG_WARN, "somebody at the meeting place was silent and was sent away");
-  leave_waiting_room(m, 1, true);
+  leave_waiting_room(m, FIRST, true);
   return true;
 }
 
 static void accept_all(struct meeting *m) {
   int64_t now = uni_now();
   while (m->waiting < WAITING_ROOM || make_room(m, now)) {
-    int fd = accept4(m->polled[0].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(m->polled[LISTENER].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
       return;
     if (check_user(fd)) {
@@ -105,8 +108,8 @@ static void accept_all(struct meeting *m) {
       close(fd);
       continue;
     }
-    m->polled[++m->waiting] = (struct pollfd){.fd = fd, .events = POLLIN};
-    m->came[m->waiting] = now;
+    m->polled[FIRST + m->waiting] = (struct pollfd){.fd = fd, .events = POLLIN};
+    m->came[FIRST + m->waiting++] = now;
   }
 }
 
@@ -182,16 +185,24 @@ static unisono_status name_missing(const struct meeting *m) {
                   used >= sizeof list - 16 ? ", ..." : "");
 }
 
+/* Is there a rank on another machine? Then all go to the gathering. */
+static bool must_go(struct meeting *m) {
+  if (!m->detour || !m->detour->beside)
+    return false;
+  uni_gathering_step(m->detour->beside);
+  return m->detour->taken = uni_gathering_has_begun(m->detour->beside);
+}
+
 static unisono_status gather_ranks(struct meeting *m) {
-  while (m->present < m->world->size - 1) {
+  while (m->present < m->world->size - 1 && !must_go(m)) {
     if (uni_now() >= m->deadline)
       return name_missing(m);
-    int n = m->waiting + 1;
-    m->polled[0].events =
+    int n = FIRST + m->waiting;
+    m->polled[LISTENER].events =
         m->waiting < WAITING_ROOM ? POLLIN : 0; /* who cannot be let in waits in the queue */
     if (poll(m->polled, (nfds_t)n, uni_ms_until(m->deadline, 100)) < 0 && errno != EINTR)
       return uni_fail_errno("waiting for ranks");
-    for (int i = n - 1; i > 0; i--) { /* downwards: leaving moves those behind */
+    for (int i = n - 1; i >= FIRST; i--) { /* downwards: leaving moves those behind */
       unisono_status status = m->polled[i].revents ? hear(m, i) : UNISONO_OK;
       if (status)
         return status;
@@ -202,6 +213,24 @@ static unisono_status gather_ranks(struct meeting *m) {
       return status;
   }
   return UNISONO_OK;
+}
+
+static void point_to_gathering(struct meeting *m) {
+  struct uni_letter letter;
+  uni_letter_init(&letter, UNI_ELSEWHERE);
+  for (int r = 1; r < m->world->size; r++) {
+    struct uni_peer *peer = &m->world->peers[r];
+    if (peer->socket < 0)
+      continue;
+    uni_letter_send(peer->socket, &letter); /* who misses it finds nobody here, and looks there */
+    close(peer->socket);
+    if (peer->pidfd >= 0)
+      close(peer->pidfd);
+    peer->socket = peer->pidfd = -1;
+  }
+  accept_all(m);
+  for (; m->waiting; leave_waiting_room(m, FIRST, true))
+    uni_letter_send(m->polled[FIRST].fd, &letter);
 }
 
 static unisono_status tell(struct meeting *m, int rank, const struct uni_letter *letter, int64_t deadline) {
@@ -265,8 +294,8 @@ static unisono_status welcome_all(struct meeting *m, int64_t deadline) {
 
 static void refuse_waiting(struct meeting *m, unisono_status status, const char *why) {
   while (m->waiting) {
-    refuse(m->polled[1].fd, status, why);
-    leave_waiting_room(m, 1, true);
+    refuse(m->polled[FIRST].fd, status, why);
+    leave_waiting_room(m, FIRST, true);
   }
 }
 
@@ -283,14 +312,14 @@ static void refuse_all(struct meeting *m, unisono_status status) {
   do {
     accept_all(m);
     refuse_waiting(m, status, why);
-    m->polled[0].events = POLLIN;
+    m->polled[LISTENER].events = POLLIN;
     poll(m->polled, 1, uni_ms_until(end, linger ? SILENCE_MS : 0));
   } while (uni_now() < end);
   uni_fail(status, "%s", why); /* who was sent away may have had the last word */
 }
 
 static unisono_status host(struct uni_world *world, const struct uni_identity *identity, int threads,
-                           int64_t deadline) {
+                           int64_t deadline, struct uni_detour *detour) {
   struct meeting *m = calloc(1, sizeof *m);
   struct uni_letter *hellos = calloc((size_t)world->size, sizeof *hellos);
   unisono_status status = UNISONO_OK;
@@ -302,15 +331,20 @@ static unisono_status host(struct uni_world *world, const struct uni_identity *i
   if (!status)
     status = listen_at(identity, &listener);
   if (!status) {
-    *m = (struct meeting){.world = world, .identity = identity, .hellos = hellos, .deadline = deadline};
-    m->polled[0] = (struct pollfd){.fd = listener, .events = POLLIN};
+    *m = (struct meeting){
+        .world = world, .detour = detour, .identity = identity, .hellos = hellos, .deadline = deadline};
+    m->polled[LISTENER] = (struct pollfd){.fd = listener, .events = POLLIN};
+    m->polled[BESIDE].fd = detour && detour->beside ? uni_gathering_fd(detour->beside) : -1;
+    m->polled[BESIDE].events = POLLIN;
     status = gather_ranks(m);
-    if (!status)
+    if (!status && detour && detour->taken)
+      point_to_gathering(m);
+    else if (!status)
       status = welcome_all(m, uni_deadline(PATIENCE_MS) > deadline ? uni_deadline(PATIENCE_MS) : deadline);
     if (status)
       refuse_all(m, status);
     while (m->waiting)
-      leave_waiting_room(m, m->waiting, true);
+      leave_waiting_room(m, FIRST, true);
     close(listener);
   }
   if (hellos && hellos[0].kind)
@@ -343,12 +377,18 @@ static unisono_status connect_once(const struct uni_identity *identity, int *fd,
   return status;
 }
 
-static unisono_status connect_to_host(const struct uni_identity *identity, int64_t deadline, int *fd) {
+/* *fd -1: rank 0 may be elsewhere. */
+static unisono_status connect_to_host(const struct uni_identity *identity, int64_t deadline,
+                                      struct uni_detour *detour, int *fd) {
   for (int pause = RETRY_FIRST_MS;; pause = pause < RETRY_MOST_MS ? 2 * pause : RETRY_MOST_MS) {
     bool retry;
     unisono_status status = connect_once(identity, fd, &retry);
     if (!retry)
       return status;
+    if (detour && uni_now() >= detour->reach) {
+      detour->taken = true;
+      return UNISONO_OK;
+    }
     if (uni_now() >= deadline)
       return uni_fail(
           UNISONO_ERROR_TIMEOUT,
@@ -370,7 +410,7 @@ static unisono_status await_letter(int fd, enum uni_letter_kind kind, int64_t de
   }
   if (letter->kind == UNI_WELCOME && letter->status)
     return uni_fail((unisono_status)letter->status, "%s", letter->text);
-  if (letter->kind != kind) {
+  if (letter->kind != kind && !(kind == UNI_WELCOME && letter->kind == UNI_ELSEWHERE)) {
     uni_letter_close_fds(letter);
     return uni_fail(UNISONO_ERROR_SYSTEM, "rank 0 sent something out of order while meeting");
   }
@@ -395,11 +435,11 @@ static unisono_status meet_peer(struct uni_world *world, int fd, int64_t deadlin
 }
 
 static unisono_status join(struct uni_world *world, const struct uni_identity *identity, int threads,
-                           int64_t deadline) {
+                           int64_t deadline, struct uni_detour *detour) {
   struct uni_letter letter;
   int fd = -1;
-  unisono_status status = connect_to_host(identity, deadline, &fd);
-  if (status)
+  unisono_status status = connect_to_host(identity, deadline, detour, &fd);
+  if (status || fd < 0)
     return status;
   world->peers[0].socket = fd;
   status = uni_hello_write(identity, world, threads, deadline, &letter);
@@ -411,6 +451,20 @@ static unisono_status join(struct uni_world *world, const struct uni_identity *i
     /* rank 0 knows this rank's time limit, and says at its end who is missing */
     status = await_letter(fd, UNI_WELCOME, deadline == UNI_NEVER ? deadline : deadline + SILENCE_MS * UNI_MS,
                           &letter);
+  if (status == UNISONO_ERROR_PEER_LOST && detour && letter.kind != UNI_WELCOME) {
+    detour->taken = detour->hung_up = true; /* did rank 0 go to the gathering in this moment? */
+    return UNISONO_OK;
+  }
+  if (!status && letter.kind == UNI_ELSEWHERE) {
+    if (!detour)
+      return uni_fail(UNISONO_ERROR_MISMATCH,
+                      "rank 0 was told of several machines, rank %d of one; start all ranks alike",
+                      world->rank);
+    detour->taken = detour->told = true;
+    close(fd);
+    world->peers[0].socket = -1;
+    return UNISONO_OK;
+  }
   if (!status)
     uni_settings_unpack(&letter, &world->settings);
   /* all are there: from here on only rank 0 is waited for */
@@ -428,9 +482,9 @@ static unisono_status meet_alone(struct uni_world *world, const struct uni_ident
 }
 
 unisono_status uni_meet(struct uni_world *world, const struct uni_identity *identity, int threads,
-                        int64_t deadline) {
+                        int64_t deadline, struct uni_detour *detour) {
   if (world->size == 1)
     return meet_alone(world, identity, threads);
-  return world->rank == 0 ? host(world, identity, threads, deadline)
-                          : join(world, identity, threads, deadline);
+  return world->rank == 0 ? host(world, identity, threads, deadline, detour)
+                          : join(world, identity, threads, deadline, detour);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -62,12 +63,18 @@ unisono_status uni_pages_save(struct uni_pages pages, int fd) {
   return UNISONO_OK;
 }
 
+/* Not libc's function: UCX, which MPI libraries load, puts one in its place that forgets the new address. */
+static bool move_pages(void *from, const struct uni_pages *to) {
+  return syscall(SYS_mremap, from, to->bytes, to->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to->start) ==
+         (long)(uintptr_t)to->start;
+}
+
 unisono_status uni_pages_make_private(struct uni_pages pages) {
   void *copy = mmap(NULL, pages.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED)
     return uni_fail_errno("private memory for %zu bytes", pages.bytes);
   memcpy(copy, pages.start, pages.bytes);
-  if (mremap(copy, pages.bytes, pages.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, pages.start) == MAP_FAILED) {
+  if (!move_pages(copy, &pages)) {
     unisono_status status = uni_fail_errno("moving %zu bytes back to private memory", pages.bytes);
     munmap(copy, pages.bytes);
     return status;

@@ -170,13 +170,13 @@ unisono_status uni_wait_failed(struct uni_wait *wait, unisono_status status, con
   unisono_comm *comm = wait->comm;
   if (uni_comm_is_broken(comm))
     return uni_comm_failure(comm);
-  int rank = wait->culprit;
+  int rank = wait->culprit < 0 ? -1 : uni_comm_name(comm, wait->culprit),
+      me = uni_comm_name(comm, comm->rank);
   if (status == UNISONO_ERROR_PEER_LOST)
-    return uni_comm_break(comm, status, "rank %d died or left, rank %d needed it for %s", rank, comm->rank,
-                          what);
+    return uni_comm_break(comm, status, "rank %d died or left, rank %d needed it for %s", rank, me, what);
   if (rank < 0)
-    return uni_comm_break(comm, status, "rank %d waited in vain for itself in %s for %d ms", comm->rank, what,
+    return uni_comm_break(comm, status, "rank %d waited in vain for itself in %s for %d ms", me, what,
                           wait->timeout_ms);
   return uni_comm_break(comm, status, "rank %d did not arrive in time: rank %d waited for it in %s for %d ms",
-                        rank, comm->rank, what, wait->timeout_ms);
+                        rank, me, what, wait->timeout_ms);
 }

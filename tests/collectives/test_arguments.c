@@ -6,6 +6,7 @@
 
 #include "collectives/works.h"
 #include "harness.h"
+#include "sockets.h"
 
 #define BAD_DTYPE ((unisono_dtype)99)
 #define BAD_OP ((unisono_op)99)
@@ -264,9 +265,23 @@ static void words(unisono_comm *c) {
   BAD("struct_size", unisono_get_info(&info));
 }
 
+static void engines(unisono_comm *c) {
+  unisono_engine engine = sockets_engine;
+  (void)c;
+  BAD("engine", unisono_engine_register(NULL));
+  BAD("sockets", unisono_engine_register(&engine)); /* twice */
+  engine.name = "mpi";
+  BAD("mpi", unisono_engine_register(&engine));
+  engine.name = "";
+  BAD("name", unisono_engine_register(&engine));
+  engine.name = "incomplete";
+  engine.test = NULL;
+  BAD("function", unisono_engine_register(&engine));
+}
+
 static void (*const groups[])(unisono_comm *) = {
     reductions, pointers_of_the_root, exchanges, v_exchanges, messages, started_forms,
-    requests,   communicators,        meetings,  memory,      words};
+    requests,   communicators,        meetings,  memory,      words,    engines};
 enum { GROUPS = sizeof groups / sizeof *groups };
 
 static void prepare(void) {

@@ -7,6 +7,7 @@
 #include "buffers.h"
 #include "faults/workload.h"
 #include "harness.h"
+#include "machines.h"
 
 enum { ELEMENTS = 100000 };
 
@@ -216,8 +217,9 @@ static void test_started(void) {
 }
 
 int main(int argc, char **argv) {
+  int kinds = machines_number() ? 1 : MEMORY_KINDS; /* what travels between machines is copied */
   const struct test tests[] = {
-      {.name = "collectives", .body = test_collectives, .ranks = {2, 3, 5}, .rounds = MEMORY_KINDS * PAIRS},
+      {.name = "collectives", .body = test_collectives, .ranks = {2, 3, 5}, .rounds = kinds * PAIRS},
       {.name = "message too long", .body = test_long_message, .ranks = {2, 3}, .rounds = 2 * MEMORY_KINDS},
       {.name = "type of a message", .body = test_type_of_message, .ranks = {2}},
       {.name = "send against a collective", .body = test_send_against_collective, .ranks = {2}},

@@ -123,9 +123,17 @@ static void test_several_machines(void) {
   clear();
   set_rank(&torchrun, 0, 4);
   set_number("LOCAL_WORLD_SIZE", 2);
-  setenv("MASTER_ADDR", "127.0.0.1", 1);
+  check_fails(UNISONO_ERROR_UNSUPPORTED, "MASTER_ADDR");
+  setenv("MASTER_ADDR", "no-such-host.invalid", 1);
   set_number("MASTER_PORT", port());
-  check_fails(UNISONO_ERROR_UNSUPPORTED, "machine");
+  check_fails(UNISONO_ERROR_INVALID, "MASTER_ADDR");
+  setenv("MASTER_ADDR", "127.0.0.1", 1);
+  setenv("UNISONO_TIMEOUT", "1", 1);
+  if (SEVERAL_MACHINES)
+    check_fails(UNISONO_ERROR_TIMEOUT, "1, 2, 3");
+  else
+    check_fails(UNISONO_ERROR_UNSUPPORTED, "UNISONO_MACHINES");
+  unsetenv("UNISONO_TIMEOUT");
 }
 
 /* Two jobs on one machine, told apart by their ports alone. */

@@ -1,0 +1,35 @@
+/* Machines for tests: namespaces of this one, each with its own network interface (eth0), host name, /dev/shm
+ * and System V memory, on a bridge. Between them there is nothing but the network. All of it ends with the
+ * process.
+ *
+ * TEST_MACHINES=2,1,1 in the environment: that many ranks on each machine; the harness then runs its ranks
+ * there. */
+#ifndef TESTS_MACHINES_H
+#define TESTS_MACHINES_H
+
+#include <stdbool.h>
+
+/* Builds what TEST_MACHINES says; exits with 77 where namespaces are not allowed or a tool is missing. */
+void machines_build(void);
+
+int machines_number(void); /* 0: TEST_MACHINES is not set */
+int machines_ranks(void);  /* of the layout, all together */
+
+/* The machine of a rank: as the layout says, or by turns for another number of ranks. */
+int machines_of(int rank, int size);
+
+/* The calling process, with one thread, moves there. */
+void machines_enter(int machine);
+
+/* A process that is there as long as the machine. */
+int machines_keeper(int machine);
+
+/* "10.77.0.1" for machine 0. */
+const char *machines_address(int machine);
+
+/* Cuts a machine off, or lets the packets to it suffer: "delay 5ms loss 1%". From any rank. */
+void machines_cut(int machine);
+bool machines_can_trouble(void);
+void machines_trouble(int machine, const char *netem);
+
+#endif

@@ -1,0 +1,147 @@
+/* Ranks on several machines (TEST_MACHINES) find each other by environment: with a secret, beside strangers,
+ * late. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "collectives/works.h"
+#include "harness.h"
+#include "machines.h"
+
+enum { PORT = 29500, STRANGERS = 200 };
+
+static void set_number(const char *name, long value) {
+  char text[32];
+  snprintf(text, sizeof text, "%ld", value);
+  CHECK(setenv(name, text, 1) == 0);
+}
+
+/* As torchrun would. */
+static void set_environment(const char *secret) {
+  struct test_rank *self = test_self();
+  int local_size = 0;
+  for (int r = 0; r < self->size; r++)
+    local_size += machines_of(r, self->size) == machines_of(self->rank, self->size);
+  set_number("RANK", self->rank);
+  set_number("WORLD_SIZE", self->size);
+  set_number("LOCAL_WORLD_SIZE", local_size);
+  set_number("MASTER_PORT", PORT);
+  setenv("MASTER_ADDR", machines_address(0), 1);
+  setenv("UNISONO_SECRET", secret, 1);
+}
+
+static void meet_and_work(void) {
+  struct test_rank *self = test_self();
+  unisono_comm *comm;
+  CHECK_OK(unisono_comm_init_env(&comm, NULL));
+  CHECK(unisono_comm_rank(comm) == self->rank && unisono_comm_size(comm) == self->size);
+  check_works(comm);
+  CHECK_OK(unisono_comm_destroy(comm));
+}
+
+/* Twice: the second communicator is another one. */
+static void test_environment(void) {
+  set_environment("a secret");
+  meet_and_work();
+  meet_and_work();
+}
+
+/* Not all on one machine, as far as the launcher says. */
+static void test_unknown_number_on_a_machine(void) {
+  set_environment("a secret");
+  unsetenv("LOCAL_WORLD_SIZE");
+  meet_and_work();
+}
+
+/* One machine that the launcher does not know as such. */
+static void test_only_one_machine(void) {
+  machines_enter(0);
+  set_environment("a secret");
+  unsetenv("LOCAL_WORLD_SIZE");
+  meet_and_work();
+}
+
+static void test_slow_starters(void) {
+  struct test_rank *self = test_self();
+  set_environment("a secret");
+  test_sleep_us(self->rank == 0 ? 1500000 : self->rank * 200000);
+  meet_and_work();
+}
+
+static int connect_to_rank_0(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT + 1)};
+  inet_pton(AF_INET, machines_address(0), &address.sin_addr);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+    return fd;
+  close(fd);
+  return -1;
+}
+
+/* They say nothing, or rubbish, or what a rank without the secret would say, or hang up in the middle. */
+static void be_strangers(void) {
+  static const char web[] = "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n";
+  char rubbish[5000];
+  uint64_t random = test_self()->seed;
+  for (size_t i = 0; i < sizeof rubbish; i++)
+    rubbish[i] = (char)test_random(&random);
+  int fd;
+  while ((fd = connect_to_rank_0()) < 0)
+    test_sleep_us(1000);
+  for (int i = 0; i < STRANGERS; i++) {
+    const char *what = i % 4 == 1 ? web : rubbish;
+    size_t n = i % 4 == 0 ? 0 : i % 4 == 1 ? sizeof web : i % 4 == 2 ? sizeof rubbish : 40;
+    if (i % 4 == 2 || i % 4 == 3)
+      memcpy(rubbish, "UNIWIRE1", 8);
+    if (fd >= 0 && n && send(fd, what, n, MSG_NOSIGNAL) < 0)
+      test_at("stranger %d was sent away", i);
+    if (fd >= 0 && i % 3 == 0)
+      close(fd);
+    fd = connect_to_rank_0();
+  }
+}
+
+static void test_strangers(void) {
+  struct test_rank *self = test_self();
+  set_environment("a secret");
+  if (self->rank == self->size - 1)
+    be_strangers();
+  meet_and_work();
+}
+
+static void test_wrong_secret(void) {
+  struct test_rank *self = test_self();
+  unisono_comm *comm;
+  unisono_config config = UNISONO_CONFIG_INIT;
+  config.timeout_ms = test_slow_ms(1500);
+  bool wrong = self->rank == self->size - 1;
+  set_environment(wrong ? "another one" : "a secret");
+  CHECK(unisono_comm_init_env(&comm, &config) != UNISONO_OK);
+  CHECK(!comm);
+  CHECK_WORDS(wrong ? "UNISONO_SECRET" : "rank");
+}
+
+#define RANKS                                                                                                \
+  { 2, 4 }
+#define ENTRY(title, function)                                                                               \
+  { .name = title, .body = function, .ranks = RANKS, .meets_itself = true }
+
+int main(int argc, char **argv) {
+  const struct test tests[] = {
+      ENTRY("environment", test_environment),
+      ENTRY("unknown number on a machine", test_unknown_number_on_a_machine),
+      ENTRY("only one machine", test_only_one_machine),
+      ENTRY("slow starters", test_slow_starters),
+      ENTRY("strangers", test_strangers),
+      ENTRY("wrong secret", test_wrong_secret),
+      {0},
+  };
+  if (machines_number() == 0) {
+    printf("skipped: TEST_MACHINES is not set\n");
+    return TEST_SKIPPED;
+  }
+  return test_main(argc, argv, tests);
+}
