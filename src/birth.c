@@ -8,6 +8,7 @@
 #include "collectives/match.h"
 #include "comm.h"
 #include "error.h"
+#include "hash.h"
 #include "p2p/p2p.h"
 #include "rendezvous/identity.h"
 #include "request.h"

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "comm.h"
 #include "error.h"
+#include "hash.h"
 #include "log.h"
 #include "machines/span.h"
 #include "rendezvous/find.h"

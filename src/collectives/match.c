@@ -5,6 +5,7 @@
 
 #include "comm.h"
 #include "error.h"
+#include "hash.h"
 #include "kernels/reduce.h"
 #include "rendezvous/identity.h"
 

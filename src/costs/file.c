@@ -10,10 +10,10 @@
 
 #include "costs/costs.h"
 #include "error.h"
+#include "hash.h"
 #include "kernels/reduce.h"
 #include "log.h"
 #include "processors.h"
-#include "rendezvous/identity.h"
 
 enum { KEY = 512, TEXT = 2048 };
 

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "collectives/arrive.h"
 #include "error.h"
+#include "hash.h"
 #include "rendezvous/identity.h"
 
 enum { LEADERS_MOMENT_MS = 2000 };

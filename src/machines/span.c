@@ -11,6 +11,7 @@
 #include "collectives/match.h"
 #include "env.h"
 #include "error.h"
+#include "hash.h"
 #include "kernels/fpenv.h"
 #include "log.h"
 #include "machines/line.h"

@@ -10,18 +10,12 @@
 
 #include "env.h"
 #include "error.h"
+#include "hash.h"
 #include "rendezvous/seal.h"
 
 #define MAGIC UINT64_C(0x31304f53494e55) /* "UNISO01" */
 #define SEED_NAME UINT64_C(0xcbf29ce484222325)
 enum { FIRST_PORT = 20000, MANY_PORTS = 12000 };
-
-uint64_t uni_hash(const void *bytes, size_t n, uint64_t seed) {
-  uint64_t hash = seed;
-  for (size_t i = 0; i < n; i++)
-    hash = (hash ^ ((const unsigned char *)bytes)[i]) * UINT64_C(0x100000001b3);
-  return hash;
-}
 
 static unisono_status here(uint64_t *machine, uint64_t *network) {
   char boot[64];

@@ -51,6 +51,4 @@ unisono_status uni_identity_of_machine(const unsigned char *session, size_t byte
 /* False when this process has used it for this rank before. */
 bool uni_identity_use_once(const struct uni_identity *identity, int rank);
 
-uint64_t uni_hash(const void *bytes, size_t n, uint64_t seed); /* FNV-1a */
-
 #endif

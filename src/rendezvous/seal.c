@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "hash.h"
 #include "rendezvous/identity.h"
 
 #ifdef UNISONO_SODIUM
