@@ -124,8 +124,7 @@ static size_t pipelined_chunk(const unisono_comm *comm, size_t bytes) {
 }
 
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call) {
-  /* what a rank's cache keeps counts for less than the switches that a step takes */
-  size_t most = comm->world->settings.crowded ? comm->layout.stage_ring / 4 : comm->layout.stage_bytes;
+  size_t most = comm->layout.stage_bytes;
   most = most / uni_select_rooms(comm, call->kind) / UNI_LINE * UNI_LINE;
   if (call->kind == UNI_BROADCAST && !comm->world->settings.crowded)
     most = least(most, pipelined_chunk(comm, comm->run.lanes[0].bytes));
