@@ -10,6 +10,7 @@ set(package_of_libgcc_s.so.1 libgcc-s1)
 set(package_of_libgomp.so.1 libgomp1)
 set(package_of_libhwloc.so.15 libhwloc15)
 set(package_of_libjansson.so.4 libjansson4)
+set(package_of_libsodium.so.23 libsodium23)
 
 # Reads from the file itself what dpkg-shlibdeps would say, which here knows the libraries of cross compilers by the
 # names of cross packages only.

@@ -25,11 +25,9 @@ struct uni_births {
 };
 
 struct unisono_comm {
-  struct uni_span *span; /* NULL: its ranks are on one machine */
   struct uni_world *world;
   int size, rank;
   int *world_ranks; /* of the members */
-  const int *names; /* what messages call the ranks; NULL: by their numbers */
   uint64_t id;
   unsigned fork_generation;
   _Atomic int timeout_ms; /* of the operations to come */
@@ -51,6 +49,8 @@ struct unisono_comm {
   struct uni_births *births;
   uint32_t regroups;         /* how often shrink was called */
   pthread_mutex_t text_lock; /* this rank's words to a cause are written by one thread at a time */
+  struct uni_span *span;     /* NULL: its ranks are on one machine */
+  const int *names;          /* what messages call the ranks; NULL: by their numbers */
 };
 
 /* Makes the communicator of the listed ranks of `world`; every one of them calls it. `parent` and `times`

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Two machines of two ranks, as network namespaces: unisono beside the MPI that carries its data (all_reduce of float32).
+"""Two machines of two ranks, as network namespaces: unisono beside the MPI that carries its data (all_reduce of
+float32).
 
 usage: bench/hosts/run.py [--build DIRECTORY] [--layout 2,2] [--max BYTES] [--seconds S]
 
@@ -56,7 +57,8 @@ def main():
     build = options.build.resolve()
     program = compile_program(build)
     for peer, (package, settings) in PEERS.items():
-        print(f"{peer}, {options.layout} ranks: us of a call; ratio: the peer's time divided by unisono's, round by round")
+        print(f"{peer}, {options.layout} ranks: us of a call; ratio: the peer's time divided by unisono's, "
+              "round by round")
         print(f"{'bytes':>12} {'alone':>10} {'unisono':>10} {'ratio':>7}")
         for line in measure(build, program, package, settings, options):
             print(f"{line['bytes']:>12} {line['mpi_us']:>10} {line['unisono_us']:>10} {line['ratio']:>7}", flush=True)

@@ -121,8 +121,8 @@ void uni_line_describe(uint64_t call, uint64_t count, uint64_t match, char *text
     snprintf(text + used, n - (size_t)used, ", match id %016llx", (unsigned long long)match);
 }
 
-static void report_mismatch(unisono_comm *comm, int rank, const struct uni_arrival *theirs,
-                            const struct uni_arrival *mine) {
+UNI_COLD static void report_mismatch(unisono_comm *comm, int rank, const struct uni_arrival *theirs,
+                                     const struct uni_arrival *mine) {
   char a[128], b[128];
   uni_line_describe(theirs->call, theirs->count, theirs->match, a, sizeof a);
   uni_line_describe(mine->call, mine->count, mine->match, b, sizeof b);
