@@ -33,8 +33,8 @@ static struct price price_of(const unisono_comm *comm) {
 
 /* Bytes at which what `fixed` costs more is made up for by what a line costs less. */
 static size_t crossing(double fixed, double line) {
-  return line > 0 && fixed / line < SIZE_MAX / UNI_LINE / 2 ? (size_t)(fixed / line) * UNI_LINE
-                                                            : SIZE_MAX / 2;
+  const double most = 1 << 30; /* lines: never */
+  return line > 0 && fixed / line < most ? (size_t)(fixed / line) * UNI_LINE : (size_t)1 << 36;
 }
 
 /* Inline, every rank writes its block, reads all others' and folds all. Where the buffers turn out to be

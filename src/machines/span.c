@@ -324,7 +324,7 @@ static unisono_status make_shell(struct uni_carrier *carrier, unisono_comm *loca
 
 static unisono_status begin(struct uni_carrier *carrier, unisono_comm *local, const int *cluster_ranks, int n,
                             uint64_t id, unisono_comm **out) {
-  unisono_comm *comm;
+  unisono_comm *comm = NULL;
   unisono_status status = make_shell(carrier, local, cluster_ranks, n, &comm);
   if (status)
     return status;
