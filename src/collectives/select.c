@@ -53,10 +53,9 @@ static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
  * step more. What it begins with, the readers' processors hold: it takes the time of several. Where results
  * return, nobody waits for that. */
 static size_t one_shot_until(const unisono_comm *comm) {
-  enum { RESULTS = 4 };
   struct price p = price_of(comm);
   double n = comm->size, others = n - 1;
-  double step = comm->world->settings.crowded ? p.turn : RESULTS * p.turn;
+  double step = comm->world->settings.crowded ? p.turn : 4 * p.turn;
   return uni_select_returns(comm) ? 0 : crossing(step, others * (p.read * (n - 2) / n + p.fold));
 }
 
