@@ -83,7 +83,7 @@ def draw_ratios(axes, cell, memory, title):
         if peer in cell:
             line(axes, peer, figures.ratios(cell, peer, memory))
     axes.axhline(1, color="black", linewidth=1)
-    set_up(axes, title, sizes_of(cell), "peer's time / unisono's (above 1: unisono is faster)", plain)
+    set_up(axes, title, sizes_of(cell), "peer's time / unisono's", plain)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

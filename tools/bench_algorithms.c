@@ -32,7 +32,7 @@ static long count_rounds(struct bench *benches, const struct shape *shape) {
   }
   bench_slowest(benches, &round, 1);
   double fitting = 1e6 * options->seconds / (round * 2 + 1); /* the buffers are written, too */
-  return fitting < 5 ? 5 : fitting > SAMPLES ? SAMPLES : (long)fitting;
+  return fitting < 5 ? 5 : fitting > (double)SAMPLES ? SAMPLES : (long)fitting;
 }
 
 static void print_row(const struct bench *bench, const struct shape *shape, const double *times) {
