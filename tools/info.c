@@ -5,15 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static error_t parse_option(int key, char *text, struct argp_state *state) {
-  if (key != ARGP_KEY_ARG)
-    return ARGP_ERR_UNKNOWN;
-  argp_error(state, "takes no arguments, as '%s' is one", text);
-  return 0;
-}
-
 static const struct argp parser = {
-    .parser = parse_option,
+    .parser = tool_no_arguments,
     .doc =
         "Shows what the library found on this machine: processor features, the kernels picked and why, the "
         "topology, the memory that it may use, and the engines between machines."};

@@ -25,6 +25,13 @@ double tool_seconds(const struct argp_state *state, const char *option, const ch
   return value;
 }
 
+error_t tool_no_arguments(int key, char *text, struct argp_state *state) {
+  if (key != ARGP_KEY_ARG)
+    return ARGP_ERR_UNKNOWN;
+  argp_error(state, "takes no arguments, as '%s' is one", text);
+  return 0;
+}
+
 static size_t unit(const char *text) {
   static const char *const names[] = {"", "K", "M", "G", "k", "m", "g"};
   static const size_t bytes[] = {1, 1 << 10, 1 << 20, 1 << 30, 1 << 10, 1 << 20, 1 << 30};

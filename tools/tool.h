@@ -19,6 +19,8 @@ long tool_integer(const struct argp_state *state, const char *option, const char
 double tool_seconds(const struct argp_state *state, const char *option, const char *text);
 /* Bytes, with K, M or G (powers of 1024) after the number. */
 size_t tool_bytes(const struct argp_state *state, const char *option, const char *text);
+/* The parser of a subcommand that has no options of its own. */
+error_t tool_no_arguments(int key, char *text, struct argp_state *state);
 /* `--bind`: true for "core", false for "none". */
 bool tool_binding(const struct argp_state *state, const char *text);
 

@@ -12,15 +12,8 @@
 
 enum { RANKS = 2 };
 
-static error_t parse_option(int key, char *text, struct argp_state *state) {
-  if (key != ARGP_KEY_ARG)
-    return ARGP_ERR_UNKNOWN;
-  argp_error(state, "takes no arguments, as '%s' is one", text);
-  return 0;
-}
-
 static const struct argp parser = {
-    .parser = parse_option,
+    .parser = tool_no_arguments,
     .doc =
         "Measures what the library's choice of algorithms rests on, with two ranks bound to the first two "
         "processors, and keeps it in the cache folder (XDG_CACHE_HOME, or .cache in the home folder).\vThe "

@@ -34,16 +34,9 @@ static bool is_readable(const unisono_comm *comm, int owner, const struct uni_pa
          uni_view_covers(&comm->run.recv[owner], part->to, part->bytes);
 }
 
-static char *return_stage(const unisono_comm *comm, const struct uni_lane *lane,
-                          const struct uni_chunk *chunk, int rank, const struct uni_part *part) {
-  uint32_t index = (uint32_t)(lane - comm->run.lanes);
-  return uni_stage_place(comm, rank, index, UNI_STAGE_IN, chunk->index) + part->stage;
-}
-
-static char *result_stage(const unisono_comm *comm, const struct uni_lane *lane,
-                          const struct uni_chunk *chunk, int owner) {
-  uint32_t index = (uint32_t)(lane - comm->run.lanes);
-  return uni_stage_place(comm, owner, index, UNI_STAGE_OUT, chunk->index);
+static char *stage_of(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk,
+                      int rank, int which) {
+  return uni_stage_place(comm, rank, (uint32_t)(lane - comm->run.lanes), which, chunk->index);
 }
 
 /* Where this rank's result goes to: its own buffer, and what other processors hold, the peers' buffers and
@@ -69,13 +62,13 @@ static struct places find_places(const unisono_comm *comm, const struct uni_lane
       room[to.n++] = run->recv[r].base + part->to;
       to.is_pushed = true;
     } else if (is_returned(comm, r, part))
-      room[to.n++] = return_stage(comm, lane, chunk, r, part);
+      room[to.n++] = stage_of(comm, lane, chunk, r, UNI_STAGE_IN) + part->stage;
     else
       is_missing = true;
   }
   to.is_staged = is_missing && !is_readable(comm, comm->rank, part);
   if (to.is_staged)
-    room[to.n++] = result_stage(comm, lane, chunk, comm->rank);
+    room[to.n++] = stage_of(comm, lane, chunk, comm->rank, UNI_STAGE_OUT);
   return to;
 }
 
@@ -139,9 +132,10 @@ void uni_gather_chunk(const unisono_comm *comm, const struct uni_lane *lane, con
     if (part.bytes == 0 || is_pushed(comm, comm->rank, &part))
       continue;
     const char *source = is_returned(comm, comm->rank, &part)
-                             ? return_stage(comm, lane, chunk, comm->rank, &part)
-                         : is_readable(comm, owner, &part) ? run->recv[owner].base + part.to
-                                                           : result_stage(comm, lane, chunk, owner);
+                             ? stage_of(comm, lane, chunk, comm->rank, UNI_STAGE_IN) + part.stage
+                         : is_readable(comm, owner, &part)
+                             ? run->recv[owner].base + part.to
+                             : stage_of(comm, lane, chunk, owner, UNI_STAGE_OUT);
     memcpy((char *)run->call.recv + part.to, source, part.bytes);
   }
 }

@@ -17,24 +17,25 @@ static size_t whole_lines(size_t bytes) {
   return bytes ? (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE : UNI_LINE;
 }
 
-/* ---- the cost model: where two algorithms take the same time. docs/performance.md has the formulas. */
+/* ---- the cost model: where two algorithms take the same time. docs/performance.md has the formulas. In
+ * whole numbers: floating point would follow the rounding mode of each rank's caller, and all have to choose
+ * alike. */
 
 struct price { /* of a step, and of a line of data; picoseconds */
-  double turn, write, read, fold;
+  uint64_t turn, write, read, fold;
 };
 
 /* Where ranks share processors, a step is as many switches between processes, and all else is little. */
 static struct price price_of(const unisono_comm *comm) {
-  enum { SWITCH = 2500000 };
+  const uint64_t a_switch = 2500000;
   const uint32_t *ps = comm->world->settings.costs.ps;
-  double turn = comm->world->settings.crowded ? (double)SWITCH * comm->size : ps[UNI_COST_TURN];
+  uint64_t turn = comm->world->settings.crowded ? a_switch * (uint64_t)comm->size : ps[UNI_COST_TURN];
   return (struct price){turn, ps[UNI_COST_WRITE], ps[UNI_COST_READ], ps[UNI_COST_FOLD]};
 }
 
 /* Bytes at which what `fixed` costs more is made up for by what a line costs less. */
-static size_t crossing(double fixed, double line) {
-  const double most = 1 << 30; /* lines: never */
-  return line > 0 && fixed / line < most ? (size_t)(fixed / line) * UNI_LINE : (size_t)1 << 36;
+static size_t crossing(uint64_t fixed, uint64_t line) {
+  return line ? (size_t)(fixed / line) * UNI_LINE : SIZE_MAX;
 }
 
 /* Inline, every rank writes its block, reads all others' and folds all. Where the buffers turn out to be
@@ -42,11 +43,11 @@ static size_t crossing(double fixed, double line) {
  * Where results return, half of it is written, and half is folded, for one turn. */
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
-  double n = comm->size, others = n - 1;
+  uint64_t n = (uint64_t)comm->size, others = n - 1;
   if (!uni_kind_shares_result(kind))
     return crossing(2 * p.turn, p.write); /* a copy that a shared buffer does not need */
-  size_t pushed = crossing(2 * p.turn, p.write / n + p.read * others * others / n + p.fold * others);
-  return uni_select_returns(comm) ? least(pushed, crossing(p.turn, p.write / 2 + p.fold)) : pushed;
+  size_t pushed = crossing(2 * p.turn * n, p.write + p.read * others * others + p.fold * others * n);
+  return uni_select_returns(comm) ? least(pushed, crossing(2 * p.turn, p.write + 2 * p.fold)) : pushed;
 }
 
 /* In one shot, every rank reads and folds everything, else a slice, and reads the others' results: which is a
@@ -54,9 +55,11 @@ static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
  * return, nobody waits for that. */
 static size_t one_shot_until(const unisono_comm *comm) {
   struct price p = price_of(comm);
-  double n = comm->size, others = n - 1;
-  double step = comm->world->settings.crowded ? p.turn : 4 * p.turn;
-  return uni_select_returns(comm) ? 0 : crossing(step, others * (p.read * (n - 2) / n + p.fold));
+  uint64_t n = (uint64_t)comm->size, others = n - 1;
+  uint64_t step = comm->world->settings.crowded ? p.turn : 4 * p.turn;
+  if (n < 2 || uni_select_returns(comm))
+    return 0;
+  return crossing(step * n, others * (p.read * (n - 2) + p.fold * n));
 }
 
 /* ---- what follows from it */
@@ -101,11 +104,12 @@ bool uni_select_returns(const unisono_comm *comm) {
 }
 
 size_t uni_select_ring(const unisono_comm *comm, const struct uni_call *call, size_t room) {
-  enum { KEPT = 256 << 10 }; /* what the nearest caches keep beside the caller's data */
-  size_t ring = comm->layout.stage_ring;
+  /* The last chunk of the operation before may still be read, at the end of a larger ring: with room for two
+   * of the largest chunks, this operation's first ones do not get there. */
+  size_t kept = 2 * comm->layout.stage_bytes, ring = comm->layout.stage_ring;
   if (!uni_kind_shares_result(call->kind) || !uni_select_returns(comm) || comm->run.plan.one_shot)
     return ring;
-  return least(ring, 4 * room > KEPT ? 4 * room : KEPT);
+  return least(ring, 4 * room > kept ? 4 * room : kept);
 }
 
 size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind) {
