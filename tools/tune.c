@@ -17,7 +17,8 @@ static const struct argp parser = {
     .doc =
         "Measures what the library's choice of algorithms rests on, with two ranks bound to the first two "
         "processors, and keeps it in the cache folder (XDG_CACHE_HOME, or .cache in the home folder).\vThe "
-        "first program that uses the library on a machine measures it in a millisecond; this does it in less "
+        "first program that uses the library on a machine measures it in some milliseconds; this does it in "
+        "less "
         "than a second, and better. Run it on a quiet machine. UNISONO_TUNE=0 in the environment of a "
         "program "
         "makes it go by built-in figures."};

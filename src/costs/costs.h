@@ -1,6 +1,6 @@
 /* What the cost model of collectives/select.c rests on: a few constants of the machine. All ranks of a world
  * have the same ones. Rank 0 reads them from the user's cache folder; where they are not there, the ranks
- * measure them when they have met, in about a millisecond, and rank 0 writes them down. They only choose
+ * measure them when they have met, in some milliseconds, and rank 0 writes them down. They only choose
  * among algorithms that give the same bits. */
 #ifndef UNI_COSTS_COSTS_H
 #define UNI_COSTS_COSTS_H
