@@ -111,12 +111,16 @@ struct uni_part uni_part_of(const unisono_comm *comm, const struct uni_chunk *ch
   }
 }
 
+bool uni_part_is_staged(const unisono_comm *comm, int sender, const struct uni_part *part) {
+  return sender != comm->rank && !uni_view_covers(&comm->run.send[sender], part->from, part->bytes);
+}
+
 const void *uni_part_source(const unisono_comm *comm, const struct uni_lane *lane,
                             const struct uni_chunk *chunk, int sender, const struct uni_part *part) {
   const struct uni_run *run = &comm->run;
   if (sender == comm->rank)
     return (const char *)run->call.send + part->from;
-  if (uni_view_covers(&run->send[sender], part->from, part->bytes))
+  if (!uni_part_is_staged(comm, sender, part))
     return run->send[sender].base + part->from;
   uint32_t index = (uint32_t)(lane - run->lanes);
   return uni_stage_place(comm, sender, index, UNI_STAGE_IN, chunk->index) + part->stage;

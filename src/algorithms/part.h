@@ -30,6 +30,9 @@ struct uni_part uni_part_of(const unisono_comm *comm, const struct uni_chunk *ch
 /* Do all readers read the same of a sender? */
 bool uni_parts_are_alike(enum uni_kind kind);
 
+/* Does this rank read the sender's part in the sender's stage? */
+bool uni_part_is_staged(const unisono_comm *comm, int sender, const struct uni_part *part);
+
 /* Where the reader (this rank) finds the sender's part: in its buffer or its stage. */
 const void *uni_part_source(const unisono_comm *comm, const struct uni_lane *lane,
                             const struct uni_chunk *chunk, int sender, const struct uni_part *part);

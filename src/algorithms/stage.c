@@ -21,7 +21,7 @@ void uni_stage_begin(unisono_comm *comm, size_t room) {
     uni_stage_map(comm);
   enum { ROOM_LEAST = 4096 }; /* what the processor fetches ahead is the operation's own */
   run->plan.room = (room + ROOM_LEAST - 1) / ROOM_LEAST * ROOM_LEAST;
-  run->plan.turns = uni_select_ring(comm, &run->call, run->plan.room) / run->plan.room;
+  run->plan.turns = uni_select_ring(comm, run->plan.room) / run->plan.room;
   run->plan.turn = (run->staged + run->plan.room - 1) / run->plan.room % run->plan.turns;
 }
 
@@ -41,6 +41,17 @@ void uni_stage_advance(unisono_comm *comm) {
     run->staged = (turn_of(&run->plan, run->lanes[0].chunks - 1) + 1) * run->plan.room;
 }
 
+static void stage_part(const unisono_comm *comm, struct uni_lane *lane, char *stage,
+                       const struct uni_part *part) {
+  const struct uni_run *run = &comm->run;
+  const char *from = (const char *)run->call.send + part->from;
+  if (run->plan.hands_over)
+    uni_handover_write(run->handover, lane == run->lanes, comm->kernels->stream, stage + part->stage, from,
+                       part->bytes, &comm->places[1 - comm->rank].reads);
+  else
+    uni_outflow_copy(&lane->outflow, comm->kernels->stream, stage + part->stage, from, part->bytes);
+}
+
 void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk) {
   const struct uni_run *run = &comm->run;
   uint32_t index = (uint32_t)(lane - run->lanes);
@@ -52,8 +63,7 @@ void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const stru
     if (part.bytes == 0)
       continue;
     if (!uni_view_covers(&run->send[comm->rank], part.from, part.bytes))
-      uni_outflow_copy(&lane->outflow, comm->kernels->stream, stage + part.stage,
-                       (const char *)run->call.send + part.from, part.bytes);
+      stage_part(comm, lane, stage, &part);
     if (chunk->whole || uni_parts_are_alike(run->call.kind))
       break;
   }

@@ -34,6 +34,9 @@ static void stage_first_chunk(unisono_comm *comm) {
   run->plan.one_shot = uni_select_one_shot(comm, &run->call);
   uni_stage_begin(comm, run->plan.chunk * uni_select_rooms(comm, run->call.kind));
   run->plan.has_edges = false;
+  run->plan.hands_over = uni_select_hands_over(comm, run->call.kind);
+  if (run->plan.hands_over)
+    uni_handover_begin(run->handover, run->plan.chunk);
   if (bytes == 0 || uni_view_covers(&run->send[comm->rank], 0, bytes))
     return;
   for (uint32_t i = 0; i < run->plan.lanes; i++) {
@@ -93,6 +96,8 @@ static void arrive_with_buffers(unisono_comm *comm, struct uni_arrival *line) {
   stage_first_chunk(comm);
   line->send = run->send_ref;
   line->recv = run->recv_ref;
+  if (run->plan.hands_over)
+    line->recv.offset = run->handover->turn.streams;
 }
 
 void uni_arrive(unisono_comm *comm) {

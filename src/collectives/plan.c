@@ -32,6 +32,8 @@ static bool view_peers(unisono_comm *comm) {
     const struct uni_arrival *line = &uni_slot_of(comm, r, run->sequence)->arrival;
     size_t recv = uni_call_recv_bytes(&run->call, comm->size, r);
     struct uni_ref send_ref = line->send, recv_ref = line->recv; /* copied once, then checked */
+    if (run->plan.hands_over)
+      run->handover->peer_streams = recv_ref.offset != 0;
     if (!uni_kind_shares_result(run->call.kind))
       recv = 0, recv_ref.segment = UNI_PRIVATE;
     if (!uni_view_of(comm, r, send_ref, run->send_bytes[r], NULL, &run->send[r]) ||

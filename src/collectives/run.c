@@ -30,8 +30,9 @@ unisono_status uni_run_open(unisono_comm *comm) {
   run->inputs = room(n * lanes, sizeof *run->inputs);
   run->outputs = room((n + 1) * lanes, sizeof *run->outputs);
   run->cache = room(1, uni_ref_cache_bytes());
+  run->handover = room(1, sizeof *run->handover);
   if (run->lanes && run->send && run->recv && run->send_bytes && run->pairs && run->inputs && run->outputs &&
-      run->cache)
+      run->cache && run->handover)
     return UNISONO_OK;
   return uni_fail(UNISONO_ERROR_MEMORY, "no memory for the tables of %d ranks", comm->size);
 }
@@ -46,6 +47,7 @@ void uni_run_close(unisono_comm *comm) {
   free(run->inputs);
   free(run->outputs);
   free(run->cache);
+  free(run->handover);
 }
 
 /* ---- steps */

@@ -9,6 +9,7 @@
 
 #include "collectives/call.h"
 #include "env.h"
+#include "shm/handover.h"
 #include "shm/memory.h"
 #include "shm/outflow.h"
 
@@ -35,6 +36,7 @@ struct uni_plan {
   bool one_shot;   /* every rank folds everything, for itself */
   bool returns;    /* results go into the stages that their inputs came from, where that was a stage */
   bool gathers;    /* results are copied from their owners in a step of their own */
+  bool hands_over; /* what is staged has one reader, on a processor of its own */
   bool together;   /* ranks read each other's buffers: nobody leaves before all are done */
   size_t room;     /* bytes of a stage that a chunk takes */
   size_t turns;    /* rooms in a stage */
@@ -76,6 +78,7 @@ struct uni_run {
   size_t exposed_bytes;
   struct uni_plan plan;
   struct uni_lane *lanes;
+  struct uni_handover *handover; /* stays from operation to operation; timed by the first lane */
 
   size_t inline_ends[UNI_KINDS]; /* see uni_select_inline */
 

@@ -103,11 +103,18 @@ bool uni_select_returns(const unisono_comm *comm) {
   return comm->size == 2 && !comm->world->settings.crowded;
 }
 
-size_t uni_select_ring(const unisono_comm *comm, const struct uni_call *call, size_t room) {
+bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
+  return comm->size == 2 && !comm->world->settings.crowded && !uni_kind_shares_result(kind);
+}
+
+/* Where lines go to and fro between two caches, and where ranks share their caches, the fewest lines are the
+ * best. Where others only read them, the lines have to leave the caches first: see layout.c. */
+size_t uni_select_ring(const unisono_comm *comm, size_t room) {
   /* The last chunk of the operation before may still be read, at the end of a larger ring: with room for two
    * of the largest chunks, this operation's first ones do not get there. */
   size_t kept = 2 * comm->layout.stage_bytes, ring = comm->layout.stage_ring;
-  if (!uni_kind_shares_result(call->kind) || !uni_select_returns(comm) || comm->run.plan.one_shot)
+  bool to_and_fro = comm->size == 2 && !comm->run.plan.one_shot;
+  if (!to_and_fro && !comm->world->settings.crowded)
     return ring;
   return least(ring, 4 * room > kept ? 4 * room : kept);
 }

@@ -18,7 +18,7 @@ bool uni_select_returns(const unisono_comm *comm);
 
 /* The bytes of a stage that an operation with rooms of this size uses. Lines that go to and fro are best kept
  * in the nearest caches, others are best out of them when their turn comes again: see layout.c. */
-size_t uni_select_ring(const unisono_comm *comm, const struct uni_call *call, size_t room);
+size_t uni_select_ring(const unisono_comm *comm, size_t room);
 
 /* How many peers' parts of a chunk lie side by side in a stage. */
 size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind);
@@ -28,6 +28,9 @@ size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *
 
 /* Does each rank fold everything for itself, where all data is staged? */
 bool uni_select_one_shot(const unisono_comm *comm, const struct uni_call *call);
+
+/* Is what is staged read by one rank only, on a processor of its own? */
+bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind);
 
 /* How many ranks of each machine carry `bytes` between the machines, of `most` that can. */
 int uni_select_columns(size_t bytes, int most);

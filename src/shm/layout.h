@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "shm/handover.h"
 #include "shm/memory.h"
 
 enum {
@@ -34,7 +35,7 @@ struct uni_arrival {
   uint64_t match; /* hash of the match id */
   union {
     struct {
-      struct uni_ref send, recv;
+      struct uni_ref send, recv; /* recv: of results; else its offset says whether it streams */
     };
     unsigned char payload[UNI_HEADER_PAYLOAD];
   };
@@ -54,6 +55,7 @@ struct uni_place {
   _Alignas(UNI_LINE) _Atomic uint32_t left;     /* this rank has destroyed the communicator */
   _Atomic uint32_t regroup;                     /* how often this rank has called shrink */
   _Alignas(UNI_LINE) char text[UNI_TEXT];       /* words to the cause, if this rank found it */
+  _Alignas(UNI_LINE) struct uni_handover_reads reads;
 };
 
 struct uni_step {

@@ -15,14 +15,19 @@ enum {
   GAIN = 20   /* picoseconds a byte: less is not worth the fence */
 };
 
+int uni_outflow_class(size_t bytes) {
+  int power = __builtin_clzl(UNI_OUTFLOW_LEAST) - __builtin_clzl(bytes);
+  return power < UNI_OUTFLOW_CLASSES ? power : UNI_OUTFLOW_CLASSES - 1;
+}
+
 struct uni_outflow_costs *uni_outflow_of(struct uni_outflow_costs classes[UNI_OUTFLOW_CLASSES],
                                          size_t bytes) {
-  int power = __builtin_clzl(UNI_OUTFLOW_LEAST) - __builtin_clzl(bytes);
-  return &classes[power < UNI_OUTFLOW_CLASSES ? power : UNI_OUTFLOW_CLASSES - 1];
+  return &classes[uni_outflow_class(bytes)];
 }
 
 /* Falls at once and rises slowly: what delays a copy now and then is not its cost. */
-static void learn(uint32_t *cost, uint64_t measured) {
+void uni_outflow_learn(uint32_t *cost, int64_t began, size_t bytes) {
+  uint64_t measured = (uint64_t)(uni_now() - began) * 1000 / bytes;
   if (measured > UINT32_MAX / 2)
     return;
   if (*cost == 0 || measured < *cost)
@@ -59,7 +64,7 @@ void uni_outflow_end(struct uni_outflow_costs *costs, const struct uni_outflow_t
   if (!turn->timed)
     return;
   atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor, not only its sight */
-  learn(&costs->cost[turn->streams], (uint64_t)(uni_now() - turn->began) * 1000 / bytes);
+  uni_outflow_learn(&costs->cost[turn->streams], turn->began, bytes);
   choose(costs);
 }
 

@@ -37,7 +37,13 @@ struct uni_outflow {
   struct uni_outflow_costs copies[UNI_OUTFLOW_CLASSES], pushes[UNI_OUTFLOW_CLASSES];
 };
 
-/* The costs, of the copies or the pushes, of so many bytes, which are UNI_OUTFLOW_LEAST at least. */
+/* What is learnt of a cost, in picoseconds a byte, from `bytes` whose work began then and is done. */
+void uni_outflow_learn(uint32_t *cost, int64_t began, size_t bytes);
+
+/* The class of so many bytes, which are UNI_OUTFLOW_LEAST at least. */
+int uni_outflow_class(size_t bytes);
+
+/* The costs, of the copies or the pushes, of so many bytes. */
 struct uni_outflow_costs *uni_outflow_of(struct uni_outflow_costs classes[UNI_OUTFLOW_CLASSES], size_t bytes);
 
 /* One use: which way it shall take, and when it began if it is timed. */

@@ -6,12 +6,14 @@
  *
  * Reduced: one lane. All buffers are private, so nobody waits for all at the end (plan.together is false). A
  * ring has two turns, where the library's have four or more: two are what the design needs, and three where
- * results return into the stages that their inputs came from, which the variant is about. Rooms are of one
+ * results return into the stages that their inputs came from, which is a variant. In the other one the readers of
+ * what is copied write it back (src/shm/handover.c). Rooms are of one
  * size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
  * chunks (three, where results return) and is a reduction (with results gathered), a copy, or a v-collective (with
  * counts), alike on all ranks. Values name the operation and the chunk.
  *
  *   variant: -DRETURNS -DOPERATIONS=2
+ *   variant: -DTOUCHES
  *   mutation 1: a finished step is shown without release: it overtakes what was staged in it
  *   mutation 2: a finished step is shown without release: it overtakes the reads in it
  *   mutation 3: the peers' finished steps are loaded without acquire
@@ -22,6 +24,8 @@
  *   mutation 8: the stamp is stored without release: it overtakes the first chunk
  *   mutation 9 (-DRETURNS -DOPERATIONS=2): two turns, where a chunk is read once more when it has returned
  *   mutation 10 (-DRETURNS -DOPERATIONS=2): a finished step is shown without release: it overtakes the return
+ *   mutation 11 (-DTOUCHES): a ring has one turn, where readers write back what they have read
+ *   mutation 12 (-DTOUCHES): a finished step is shown without release: it overtakes what was written back
  */
 #ifndef RANKS
 #define RANKS 2
@@ -35,7 +39,7 @@
 #define CHUNKS 2
 #endif
 
-#if MUTATION == 5
+#if MUTATION == 5 || MUTATION == 11
 #define TURNS 1
 #elif defined RETURNS && MUTATION != 9
 #define TURNS 3
@@ -51,7 +55,7 @@
 #define COUNTS(rank) ((rank)*EACH + 3)
 #define IN(rank, chunk) ((rank)*EACH + 4 + (turn + (chunk)) % TURNS)
 #define OUT(rank, chunk) ((rank)*EACH + 4 + TURNS + (turn + (chunk)) % TURNS)
-#ifdef RETURNS
+#if defined RETURNS || defined TOUCHES
 #define LOADS(p, x) ((x) % EACH >= 3) /* all but the stamps and steps */
 #else
 #define LOADS(p, x) ((x) % EACH >= 3 && (x) / EACH != (p)) /* and what others do not write */
@@ -119,6 +123,9 @@ inline do_step() {
   :: at > LAG && at - LAG <= chunks[operation] ->
      PEERS(read(me, IN(peer, at - LAG - 1), NAME(at - LAG - 1)));
      if
+#ifdef TOUCHES
+     :: kind[operation] == COPY -> PEERS(store(me, IN(peer, at - LAG - 1), NAME(at - LAG - 1)))
+#endif
 #ifdef RETURNS
      :: kind[operation] == REDUCE -> PEERS(store(me, IN(peer, at - LAG - 1), RESULT(at - LAG - 1)))
 #else
@@ -139,7 +146,7 @@ inline do_step() {
 }
 
 inline publish_step() {
-#if MUTATION == 1 || MUTATION == 10
+#if MUTATION == 1 || MUTATION == 10 || MUTATION == 12
   store_after_loads(me, DONE(me), steps + at)
 #elif MUTATION == 2
   store_after_stores(me, DONE(me), steps + at)

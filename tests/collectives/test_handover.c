@@ -1,0 +1,50 @@
+/* Blocks that one rank stages for one other, in lines that go to and fro: the same operation so often that
+ * each way of handing over is tried, with data that is new each time, and operations of other sizes
+ * between. */
+#include "collectives/call.h"
+#include "harness.h"
+
+enum { TIMES = 150 }; /* more than the turns from one try of the other way to the next */
+
+static const enum collective handed[] = {BROADCAST,  ALL_GATHER,     GATHER,      SCATTER,
+                                         ALL_TO_ALL, REDUCE_SCATTER, ALL_TO_ALLV, ALL_GATHERV};
+
+static void repeat(enum collective what, size_t count) {
+  struct call call = {.what = what, .dtype = UNISONO_FLOAT32, .count = count, .mix = MIX_PRIVATE};
+  for (int i = 0; i < TIMES; i++) {
+    call.seed = test_hash(test_self()->seed, (uint64_t)what, count, (uint64_t)i);
+    call.root = collective_has_root(what) ? i / 2 % test_self()->size : 0;
+    test_at("%s of %zu, time %d", collective_name(what), count, i);
+    call_run(&call, test_self()->comm);
+  }
+}
+
+static void test_each_alone(void) {
+  static const size_t counts[] = {3000, 20011};
+  for (size_t i = 0; i < sizeof handed / sizeof *handed; i++)
+    for (int k = 0; k < 2; k++)
+      repeat(handed[i], counts[k]);
+}
+
+/* Their chunks take turns of different sizes in the same stages, all_reduce's results return there. */
+static void test_in_turns(void) {
+  uint64_t random = test_self()->seed;
+  for (int i = 0; i < 600; i++) {
+    size_t n = sizeof handed / sizeof *handed, which = test_below(&random, n + 1);
+    struct call call = {.what = which < n ? handed[which] : ALL_REDUCE,
+                        .dtype = UNISONO_FLOAT32,
+                        .count = 1 + test_below(&random, (size_t)100 << test_below(&random, 11)),
+                        .mix = MIX_PRIVATE,
+                        .seed = test_random(&random)};
+    test_at("%s of %zu, operation %d", collective_name(call.what), call.count, i);
+    call_run(&call, test_self()->comm);
+  }
+}
+
+int main(int argc, char **argv) {
+  static const struct test tests[] = {
+      {"each_alone", test_each_alone, .seconds = 100},
+      {"in_turns", test_in_turns, .ranks = {2, 3}, .long_rounds = 50},
+      {.name = NULL}};
+  return test_main(argc, argv, tests);
+}
