@@ -12,6 +12,7 @@
 #include "p2p/p2p.h"
 #include "rendezvous/identity.h"
 #include "request.h"
+#include "topology.h"
 
 #define MAGIC UINT64_C(0x6d6d6f63696e75) /* "unicomm" */
 
@@ -72,6 +73,12 @@ static unisono_status say_who(unisono_status status, int rank) {
   }
 }
 
+/* Before the others can learn that this rank is there. With three ranks there are no groups of two. */
+static void say_where(unisono_comm *comm) {
+  if (comm->size >= 4)
+    uni_topology_find(comm->world->rank, comm->places[comm->rank].domains);
+}
+
 static unisono_status make_segment(unisono_comm *comm, struct uni_world *world) {
   struct uni_segment *segment;
   unisono_status status = uni_segment_create(comm->layout.total, UNI_CONTROL, &segment);
@@ -86,6 +93,7 @@ static unisono_status make_segment(unisono_comm *comm, struct uni_world *world) 
   uint32_t *ranks = (uint32_t *)(void *)(segment->base + comm->layout.ranks);
   for (int i = 0; i < comm->size; i++)
     ranks[i] = (uint32_t)comm->world_ranks[i];
+  say_where(comm);
   atomic_store_explicit(&comm->header->magic, MAGIC, memory_order_release); /* who finds it finds the rest */
   return UNISONO_OK;
 }
@@ -176,6 +184,8 @@ static unisono_status follow(unisono_comm *comm, struct key *key, int64_t deadli
   reply.status = (int32_t)mapped;
   if (mapped)
     snprintf(reply.text, sizeof reply.text, "%s", unisono_last_error());
+  if (!mapped)
+    say_where(comm);
   status = say_who(send_to(comm->world, leader, &reply, deadline), 0);
   key->kind = UNI_VERDICT;
   if (!status && !mapped) {
@@ -198,6 +208,7 @@ static unisono_status meet(unisono_comm *comm, const struct uni_birth *birth) {
   if (status)
     return status;
   comm->id = comm->header->id;
+  uni_levels_group(comm);
   if (comm->rank == 0)
     uni_segment_close_fd(comm->segment); /* all have it */
   return UNISONO_OK;

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "algorithms/levels.h"
 #include "collectives/call.h"
 #include "collectives/run.h"
 #include "shm/layout.h"
@@ -40,6 +41,7 @@ struct unisono_comm {
   struct uni_place *places;
   struct uni_step *steps;
   const struct uni_kernels *kernels;
+  struct uni_groups groups;
   struct uni_channel *channels;
 
   struct uni_run run; /* the collective under way, one at a time */

@@ -9,8 +9,8 @@
 
 enum { DEFAULT_TIMEOUT_MS = 10 * 60 * 1000 };
 
-static const char *const algorithm_names[UNI_ALGORITHMS] = {"auto",   "inline", "oneshot",
-                                                            "staged", "pull",   "push"};
+static const char *const algorithm_names[UNI_ALGORITHMS] = {"auto", "inline", "oneshot", "staged",
+                                                            "pull", "push",   "levels"};
 
 const char *uni_algorithm_name(enum uni_algorithm algorithm) {
   return algorithm_names[algorithm];
@@ -28,11 +28,11 @@ unisono_status uni_env_algorithm(enum uni_algorithm *algorithm) {
     }
   if (uni_env_engine_algorithm())
     return UNISONO_OK;
-  return uni_fail(UNISONO_ERROR_INVALID,
-                  "UNISONO_ALGORITHM=%s is no algorithm; use auto, inline, oneshot, staged, pull or push, or "
-                  "between machines "
-                  "ring, recursive_doubling, recursive_halving or tree",
-                  text);
+  return uni_fail(
+      UNISONO_ERROR_INVALID,
+      "UNISONO_ALGORITHM=%s is no algorithm; use auto, inline, oneshot, staged, pull, push or levels, "
+      "or between machines ring, recursive_doubling, recursive_halving or tree",
+      text);
 }
 
 const char *uni_env_engine_algorithm(void) {

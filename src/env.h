@@ -7,7 +7,16 @@
 #include "unisono.h"
 
 /* Which algorithm UNISONO_ALGORITHM forces; rank 0's environment counts for all ranks. */
-enum uni_algorithm { UNI_AUTO, UNI_INLINE, UNI_ONE_SHOT, UNI_STAGED, UNI_PULL, UNI_PUSH, UNI_ALGORITHMS };
+enum uni_algorithm {
+  UNI_AUTO,
+  UNI_INLINE,
+  UNI_ONE_SHOT,
+  UNI_STAGED,
+  UNI_PULL,
+  UNI_PUSH,
+  UNI_BY_LEVELS,
+  UNI_ALGORITHMS
+};
 
 const char *uni_algorithm_name(enum uni_algorithm algorithm);
 

@@ -62,13 +62,16 @@ static unisono_status birth_of_all(struct uni_world *world, struct uni_roster *r
                             .timeout_ms = config->timeout_ms,
                             .parallel_for = config->parallel_for,
                             .pool = config->pool};
-  bool measures = world->settings.rounds && !roster->machines;
+  bool has_machines = roster->machines != 0;
   unisono_status status = roster->machines ? uni_span_open(world, roster, config->engine, &birth, comm)
                                            : uni_comm_new(world, &birth, comm);
   free(ranks);
-  if (status || !measures)
+  if (status || has_machines)
     return status;
-  status = uni_costs_measure(*comm, world->settings.rounds);
+  if (world->settings.rounds)
+    status = uni_costs_measure(*comm, world->settings.rounds);
+  if (!status && world->settings.tunes)
+    status = uni_costs_measure_reach(*comm);
   if (status) {
     unisono_comm_destroy(*comm);
     *comm = NULL;

@@ -10,7 +10,7 @@
 #include "cgroup.h"
 
 /* The kernel answers EINVAL as long as the set is smaller than its own: grow it until it fits. */
-static int allowed_by_affinity(void) {
+int uni_processors_allowed(void) {
   for (int limit = 1024; limit <= 1 << 20; limit *= 4) {
     cpu_set_t *set = CPU_ALLOC((size_t)limit);
     if (!set)
@@ -58,7 +58,7 @@ int uni_processors_quota(const char *root) {
 }
 
 int uni_processors(void) {
-  int allowed = allowed_by_affinity(), quota = uni_processors_quota("");
+  int allowed = uni_processors_allowed(), quota = uni_processors_quota("");
   int least = quota < allowed ? quota : allowed;
   return least > 0 ? least : 1;
 }

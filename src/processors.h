@@ -6,6 +6,9 @@
  * least 1. */
 int uni_processors(void);
 
+/* Those that its affinity allows, whatever the quota. */
+int uni_processors_allowed(void);
+
 /* Only the quota's part, with `root` in front of every path (for tests); INT_MAX: no quota. */
 int uni_processors_quota(const char *root);
 

@@ -21,7 +21,9 @@ struct uni_settings {
   bool crowded;                 /* more threads of ranks than processors */
   int lanes;                    /* threads that every rank may use */
   int rounds;                   /* of measuring the machine when all have met; 0: it is known */
+  bool tunes;                   /* machines may be measured at all */
   struct uni_costs costs;
+  struct uni_reach reach; /* all 0: not measured */
 };
 
 struct uni_inbox_entry {

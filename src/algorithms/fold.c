@@ -6,8 +6,8 @@
 #include "kernels/fpenv.h"
 #include "kernels/reduce.h"
 
-static void call_kernel(const struct uni_call *call, void *const *out, size_t n_out, const void *const *in,
-                        size_t n_in, size_t bytes) {
+void uni_fold_call(const struct uni_call *call, void *const *out, size_t n_out, const void *const *in,
+                   size_t n_in, size_t bytes) {
   uint64_t environment = uni_fpenv_enter();
   call->fold(out, n_out, in, n_in, bytes / call->element);
   uni_fpenv_leave(environment);
@@ -86,7 +86,7 @@ static void fold_and_stream(const unisono_comm *comm, struct places to, const vo
   size_t n;
   for (size_t at = 0; at < bytes; at += n) {
     n = bytes - at < PIECE ? bytes - at : PIECE;
-    call_kernel(&comm->run.call, near, 1, inputs, (size_t)comm->size, n);
+    uni_fold_call(&comm->run.call, near, 1, inputs, (size_t)comm->size, n);
     for (size_t i = to.n_own; i < to.n; i++)
       comm->kernels->stream(to.out[i], near[0], n);
     move_on((void **)inputs, (size_t)comm->size, n);
@@ -99,7 +99,7 @@ static void fold(const unisono_comm *comm, struct places to, const void **inputs
   if (streams)
     fold_and_stream(comm, to, inputs, bytes);
   else
-    call_kernel(&comm->run.call, to.out, to.n, inputs, (size_t)comm->size, bytes);
+    uni_fold_call(&comm->run.call, to.out, to.n, inputs, (size_t)comm->size, bytes);
 }
 
 /* reduce_scatter: what the peer has staged for this rank alone. */

@@ -27,7 +27,7 @@ struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *l
   }
   if (uni_kind_shares_result(comm->run.call.kind))
     chunk.slice = slice_of(comm, chunk.to - chunk.from);
-  chunk.whole = plan->one_shot;
+  chunk.whole = plan->one_shot || plan->algorithm == UNI_BY_LEVELS;
   return chunk;
 }
 

@@ -37,7 +37,8 @@ char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int whi
 
 void uni_stage_advance(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
-  if (run->plan.algorithm == UNI_STAGED || run->plan.algorithm == UNI_ONE_SHOT)
+  if (run->plan.algorithm == UNI_STAGED || run->plan.algorithm == UNI_ONE_SHOT ||
+      run->plan.algorithm == UNI_BY_LEVELS)
     run->staged = (turn_of(&run->plan, run->lanes[0].chunks - 1) + 1) * run->plan.room;
 }
 

@@ -30,8 +30,10 @@ void uni_set_up_lanes(unisono_comm *comm) {
 static void stage_first_chunk(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   size_t bytes = uni_call_send_bytes(&run->call, comm->size, comm->rank);
-  run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
   run->plan.one_shot = uni_select_one_shot(comm, &run->call);
+  run->plan.by_levels = uni_select_by_levels(comm, &run->call);
+  run->plan.algorithm = run->plan.by_levels ? UNI_BY_LEVELS : UNI_STAGED;
+  run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
   uni_stage_begin(comm, run->plan.chunk * uni_select_rooms(comm, run->call.kind));
   run->plan.has_edges = false;
   run->plan.hands_over = uni_select_hands_over(comm, run->call.kind);

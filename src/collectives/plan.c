@@ -1,6 +1,7 @@
 /* From the arrival lines to the plan. */
 #include <stdio.h>
 
+#include "algorithms/levels.h"
 #include "collectives/arrive.h"
 #include "collectives/refs.h"
 #include "collectives/select.h"
@@ -72,7 +73,9 @@ bool uni_make_plan(unisono_comm *comm) {
   }
   for (uint32_t i = 0; i < run->plan.lanes; i++) { /* as many steps in each, so that counters stay alike */
     run->lanes[i].chunks = most;
-    run->lanes[i].last_step = run->plan.lag + most + (run->plan.gathers ? 1 : 0);
+    run->lanes[i].last_step = run->plan.algorithm == UNI_BY_LEVELS
+                                  ? most - 1 + uni_levels_steps(comm, run->call.kind)
+                                  : run->plan.lag + most + (run->plan.gathers ? 1 : 0);
   }
   if (run->plan.algorithm == UNI_PULL || run->call.kind == UNI_REDUCE_SCATTER)
     run->exposed = NULL;

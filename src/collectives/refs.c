@@ -23,7 +23,7 @@ size_t uni_ref_cache_bytes(void) {
 struct uni_ref uni_ref_of(unisono_comm *comm, const void *buffer, size_t bytes) {
   struct uni_ref none = {.segment = UNI_PRIVATE};
   if (bytes == 0 || comm->world->settings.algorithm == UNI_STAGED ||
-      comm->world->settings.algorithm == UNI_ONE_SHOT)
+      comm->world->settings.algorithm == UNI_ONE_SHOT || comm->world->settings.algorithm == UNI_BY_LEVELS)
     return none;
   size_t i = ((uintptr_t)buffer >> 6 ^ (uintptr_t)buffer >> 12) % CACHED;
   uint64_t epoch = uni_memory_epoch(comm->world);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "algorithms/inline.h"
+#include "algorithms/levels.h"
 #include "algorithms/steps.h"
 #include "collectives/arrive.h"
 #include "collectives/select.h"
@@ -94,6 +95,10 @@ static void do_step(unisono_comm *comm, struct uni_lane *lane, uint64_t at) {
     struct uni_chunk chunk = uni_chunk_of(comm, lane, step);
     if (step > 0)
       uni_stage_chunk(comm, lane, &chunk);
+  }
+  if (run->plan.algorithm == UNI_BY_LEVELS) {
+    uni_levels_step(comm, lane, step);
+    return;
   }
   if (step >= 1 && step <= lane->chunks) {
     struct uni_chunk chunk = uni_chunk_of(comm, lane, step - 1);

@@ -34,6 +34,7 @@ struct uni_plan {
   size_t edges[2]; /* push: where the middle that may be pushed begins and ends */
   bool has_edges;  /* chunks are [0, edges[0]), [edges[0], edges[1]), [edges[1], total) */
   bool one_shot;   /* every rank folds everything, for itself */
+  bool by_levels;  /* chunks have room to go by levels, unless some buffers turn out to be shared */
   bool returns;    /* results go into the stages that their inputs came from, where that was a stage */
   bool gathers;    /* results are copied from their owners in a step of their own */
   bool hands_over; /* what is staged has one reader, on a processor of its own */

@@ -1,5 +1,6 @@
 #include "collectives/select.h"
 
+#include "algorithms/levels.h"
 #include "algorithms/steps.h"
 #include "collectives/refs.h"
 #include "comm.h"
@@ -62,6 +63,34 @@ static size_t one_shot_until(const unisono_comm *comm) {
   return crossing(step * n, others * (p.read * (n - 2) + p.fold * n));
 }
 
+/* A line of data through all ranks, flat: near are the k - 1 others of the group, far the n - k outside. */
+static uint64_t flat_line(const unisono_comm *comm, enum uni_kind kind, uint64_t near, uint64_t far) {
+  uint64_t n = (uint64_t)comm->size, k = (uint64_t)comm->groups.size;
+  uint64_t all = (k - 1) * near + (n - k) * far;
+  return kind == UNI_ALL_GATHER ? all : kind == UNI_BROADCAST ? far : 2 * all / n;
+}
+
+/* By levels: a share of it comes from afar, and is written once more for the others of the group. */
+static uint64_t levels_line(const unisono_comm *comm, enum uni_kind kind, uint64_t near, uint64_t far,
+                            uint64_t write) {
+  uint64_t k = (uint64_t)comm->groups.size, others = (uint64_t)comm->groups.count - 1;
+  if (kind == UNI_ALL_GATHER)
+    return (k - 1) * near + others * (far + write + (k - 1) * near);
+  uint64_t spread = ((k - 1) * near + far + write) / k;
+  return kind == UNI_BROADCAST ? spread : 2 * spread;
+}
+
+/* By levels it takes some steps more, in which chunks follow each other. */
+static bool levels_win(const unisono_comm *comm, const struct uni_call *call, size_t chunk) {
+  const struct uni_reach *reach = &comm->world->settings.reach;
+  struct price p = price_of(comm);
+  uint64_t lines = call->block / UNI_LINE, chunks = call->block / chunk + 1;
+  uint64_t steps = uni_levels_steps(comm, call->kind), flat_steps = call->kind == UNI_ALL_REDUCE ? 2 : 1;
+  uint64_t flat = lines * flat_line(comm, call->kind, reach->near, reach->far);
+  uint64_t levels = lines * levels_line(comm, call->kind, reach->near, reach->far, p.write);
+  return reach->far && flat > levels + levels / chunks * (steps - flat_steps) + (chunks + steps) * p.turn;
+}
+
 /* ---- what follows from it */
 
 /* The bytes that one rank may write behind its line. */
@@ -93,6 +122,21 @@ bool uni_select_one_shot(const unisono_comm *comm, const struct uni_call *call) 
   return forced == UNI_ONE_SHOT || (forced == UNI_AUTO && call->block < one_shot_until(comm));
 }
 
+/* As many as are alive at a time, and one more, fit into a stage. */
+static size_t levels_chunk(const unisono_comm *comm, enum uni_kind kind) {
+  size_t chunk = comm->layout.stage_ring / (uni_levels_alive(comm, kind) + 1) / uni_levels_rooms(comm, kind);
+  size_t most = comm->layout.stage_bytes / uni_levels_rooms(comm, kind);
+  return least(chunk, most) / 4096 * 4096;
+}
+
+bool uni_select_by_levels(const unisono_comm *comm, const struct uni_call *call) {
+  enum uni_algorithm forced = comm->world->settings.algorithm;
+  bool is_asked = forced == UNI_BY_LEVELS || (forced == UNI_AUTO && !comm->world->settings.crowded);
+  if (!is_asked || !uni_levels_serve(comm, call) || levels_chunk(comm, call->kind) == 0)
+    return false;
+  return forced == UNI_BY_LEVELS || levels_win(comm, call, levels_chunk(comm, call->kind));
+}
+
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
   size_t lanes = total / LANE_BYTES;
   return lanes <= 1 ? 1 : lanes < comm->layout.lanes ? (uint32_t)lanes : comm->layout.lanes;
@@ -114,12 +158,14 @@ size_t uni_select_ring(const unisono_comm *comm, size_t room) {
    * of the largest chunks, this operation's first ones do not get there. */
   size_t kept = 2 * comm->layout.stage_bytes, ring = comm->layout.stage_ring;
   bool to_and_fro = comm->size == 2 && !comm->run.plan.one_shot;
-  if (!to_and_fro && !comm->world->settings.crowded)
+  if (comm->run.plan.by_levels || (!to_and_fro && !comm->world->settings.crowded))
     return ring;
   return least(ring, 4 * room > kept ? 4 * room : kept);
 }
 
 size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind) {
+  if (comm->run.plan.by_levels)
+    return uni_levels_rooms(comm, kind);
   return uni_kind_scatters(kind) && comm->size > 1 ? (size_t)comm->size - 1 : 1;
 }
 
@@ -135,6 +181,8 @@ static size_t pipelined_chunk(const unisono_comm *comm, size_t bytes) {
 
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call) {
   size_t most = comm->layout.stage_bytes;
+  if (comm->run.plan.by_levels)
+    return least(levels_chunk(comm, call->kind), whole_lines(comm->run.lanes[0].bytes));
   most = most / uni_select_rooms(comm, call->kind) / UNI_LINE * UNI_LINE;
   if (call->kind == UNI_BROADCAST && !comm->world->settings.crowded)
     most = least(most, pipelined_chunk(comm, comm->run.lanes[0].bytes));
@@ -197,7 +245,11 @@ static void plan_results(unisono_comm *comm, bool send_covered) {
   bool has_edges = middle && (edges[0] > 0 || edges[1] < plan->total);
   plan->gathers = true;
   plan->one_shot = plan->one_shot && !plan->together;
-  if (plan->one_shot) {
+  if (plan->by_levels && !plan->together) {
+    plan->chunk = uni_select_staged_chunk(comm, &comm->run.call);
+    plan->algorithm = UNI_BY_LEVELS;
+    plan->gathers = false;
+  } else if (plan->one_shot) {
     plan->chunk = uni_select_staged_chunk(comm, &comm->run.call);
     plan->algorithm = UNI_ONE_SHOT;
     plan->gathers = false;
@@ -236,7 +288,7 @@ void uni_select_plan(unisono_comm *comm) {
     plan_results(comm, covered);
     return;
   }
-  plan->algorithm = covered ? UNI_PULL : UNI_STAGED;
+  plan->algorithm = covered ? UNI_PULL : plan->by_levels && !plan->together ? UNI_BY_LEVELS : UNI_STAGED;
   plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
 }
 

@@ -29,6 +29,9 @@ size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *
 /* Does each rank fold everything for itself, where all data is staged? */
 bool uni_select_one_shot(const unisono_comm *comm, const struct uni_call *call);
 
+/* Does data go from group to group of ranks, where all of it is staged? */
+bool uni_select_by_levels(const unisono_comm *comm, const struct uni_call *call);
+
 /* Is what is staged read by one rank only, on a processor of its own? */
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind);
 

@@ -24,6 +24,12 @@ struct uni_costs {
   uint32_t ps[UNI_COSTS]; /* picoseconds */
 };
 
+/* 64 bytes out of the stage of a rank of the own group, and of another one (levels.h), while all ranks read
+ * so; picoseconds. */
+struct uni_reach {
+  uint32_t near, far;
+};
+
 /* "exchange" */
 const char *uni_cost_name(enum uni_cost cost);
 
@@ -62,5 +68,9 @@ void uni_costs_keep(const struct uni_costs *costs);
 /* All ranks of `comm`, which has at least two and is at rest, call it; `rounds` measurements by its first
  * two, of which the best counts. From then on all communicators of the world go by the result. */
 unisono_status uni_costs_measure(unisono_comm *comm, int rounds);
+
+/* The same for the world's reach, where the ranks of `comm` are in groups: at each start, as it hangs on
+ * where the ranks are. */
+unisono_status uni_costs_measure_reach(unisono_comm *comm);
 
 #endif

@@ -100,13 +100,15 @@ unisono_status uni_settings_agree(const struct uni_letter *hellos, int n, struct
   }
   settings->lanes = (int)lanes;
   settings->crowded = is_crowded(hellos, n, lanes);
+  enum uni_tune tune;
+  settings->tunes = !uni_env_tune(&tune) && tune != UNI_TUNE_NEVER;
   /* ranks that share a processor would measure each other's turns */
   return uni_costs_find(&settings->costs, n > 1 && !settings->crowded, &settings->rounds);
 }
 
 void uni_settings_pack(const struct uni_settings *settings, struct uni_letter *letter) {
   letter->words[0] = (uint64_t)settings->algorithm;
-  letter->words[1] = settings->guard;
+  letter->words[1] = (uint64_t)settings->guard | (uint64_t)settings->tunes << 1;
   letter->words[2] = settings->fences;
   letter->words[3] = settings->crowded;
   letter->words[4] = (uint64_t)settings->lanes;
@@ -117,7 +119,8 @@ void uni_settings_pack(const struct uni_settings *settings, struct uni_letter *l
 
 void uni_settings_unpack(const struct uni_letter *letter, struct uni_settings *settings) {
   settings->algorithm = letter->words[0] < UNI_ALGORITHMS ? (enum uni_algorithm)letter->words[0] : UNI_AUTO;
-  settings->guard = letter->words[1] != 0;
+  settings->guard = (letter->words[1] & 1) != 0;
+  settings->tunes = (letter->words[1] & 2) != 0;
   settings->fences = letter->words[2] != 0;
   settings->crowded = letter->words[3] != 0;
   settings->lanes = letter->words[4] > 0 && letter->words[4] < 4096 ? (int)letter->words[4] : 1;

@@ -16,6 +16,7 @@
 
 #include "shm/handover.h"
 #include "shm/memory.h"
+#include "topology.h"
 
 enum {
   UNI_LINE = 64,           /* bytes that travel together */
@@ -56,6 +57,7 @@ struct uni_place {
   _Atomic uint32_t regroup;                     /* how often this rank has called shrink */
   _Alignas(UNI_LINE) char text[UNI_TEXT];       /* words to the cause, if this rank found it */
   _Alignas(UNI_LINE) struct uni_handover_reads reads;
+  uint32_t domains[UNI_LEVELS]; /* where this rank is; written before the communicator is there */
 };
 
 struct uni_step {
