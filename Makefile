@@ -54,7 +54,7 @@ help:
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
 	@echo 'make processors the kernels and whole runs for RISC-V, Arm and older x86, under QEMU'
 	@echo 'make packages   the Debian packages, checked, installed and used, for three processors'
-	@echo 'make machines   several machines, as network namespaces, with MPICH and Intel MPI (root; 4 to 8 minutes)'
+	@echo 'make machines   several machines, as network namespaces, with MPICH, Intel MPI, Open MPI and oneCCL (root; 5 minutes)'
 	@echo 'make python     the Python package and its tests'
 	@echo 'make lint       format, length of functions, man pages, every public function tested'
 	@echo 'make format     put every C file into the format of .clang-format'

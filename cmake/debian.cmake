@@ -30,3 +30,4 @@ add_link_options(LINKER:-z,relro LINKER:-z,now)
 # Neither goes into a package.
 set(UNISONO_TESTS OFF)
 set(UNISONO_EXAMPLES OFF)
+set(UNISONO_ONECCL OFF)

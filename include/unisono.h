@@ -393,6 +393,7 @@ typedef struct {
   unisono_status (*send)(void *group, const void *buffer, size_t bytes, int peer, int tag, void **request);
   unisono_status (*recv)(void *group, void *buffer, size_t bytes, int peer, int tag, void **request);
   unisono_status (*test)(void *request, int *done); /* never waits; a request that was seen done is over */
+  const char *(*last_error)(void *self);            /* words for this thread's last failure; may be NULL */
 } unisono_engine;
 
 /* From now on communicators of this process can use the engine, which is copied, with its name; `self` and

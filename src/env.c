@@ -44,6 +44,18 @@ const char *uni_env_engine_algorithm(void) {
   return NULL;
 }
 
+unisono_status uni_env_partials(bool *narrow) {
+  const char *text = getenv("UNISONO_PARTIALS");
+  *narrow = text && strcmp(text, "16bit") == 0;
+  if (*narrow || !text || !*text || strcmp(text, "float32") == 0)
+    return UNISONO_OK;
+  return uni_fail(
+      UNISONO_ERROR_INVALID,
+      "UNISONO_PARTIALS=%s is neither float32 (how sums of 16-bit floats travel between machines) "
+      "nor 16bit",
+      text);
+}
+
 bool uni_env_guard(void) {
   const char *text = getenv("UNISONO_GUARD");
   return text && strcmp(text, "1") == 0;

@@ -22,7 +22,9 @@ const char *uni_algorithm_name(enum uni_algorithm algorithm);
 
 unisono_status uni_env_algorithm(enum uni_algorithm *algorithm); /* INVALID: not a name of one */
 const char *uni_env_engine_algorithm(void); /* between machines, one of the engine's; NULL: none is forced */
-bool uni_env_guard(void);                   /* UNISONO_GUARD=1 */
+unisono_status
+uni_env_partials(bool *narrow); /* UNISONO_PARTIALS is 16bit; INVALID: neither that nor float32 */
+bool uni_env_guard(void);       /* UNISONO_GUARD=1 */
 
 /* When the machine is measured: where that was not done yet, never (UNISONO_TUNE=0), or now (1). */
 enum uni_tune { UNI_TUNE_ONCE, UNI_TUNE_NEVER, UNI_TUNE_ALWAYS };

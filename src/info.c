@@ -12,7 +12,7 @@
 unisono_status unisono_get_info(unisono_info *info) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   /* under the lock; they stay the same as long as the machine does */
-  static char limit[256], costs[512], engines[1024];
+  static char limit[256], costs[512], engines[1200];
   if (!info || info->struct_size < offsetof(unisono_info, costs)) /* which came later, as what follows it */
     return uni_fail(UNISONO_ERROR_INVALID, "unisono_get_info: info is NULL or its struct_size is not set");
   const struct uni_kernels *kernels = uni_kernels();

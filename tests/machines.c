@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cable.h"
 #include "harness.h"
 
 enum { MOST = 8 };
@@ -29,6 +30,7 @@ static struct machine {
 static int number;
 static pid_t builder;
 static int outside = -1; /* the network namespace of the bridge */
+static bool has_ipv6;
 
 static _Noreturn void skip(const char *why) {
   printf("skipped: machines as namespaces: %s\n", why);
@@ -112,6 +114,8 @@ static void build(int m) {
   must(run("nsenter -n -t %d sh -c 'ip addr add %s/24 dev eth0 && ip link set eth0 up && ip link set lo up'",
            pid, machines_address(m)),
        "`ip addr add` fails");
+  if (run("nsenter -n -t %d ip addr add %s/64 dev eth0 nodad 2>/dev/null", pid, machines_address6(m)) == 0)
+    has_ipv6 = true;
 }
 
 static void remove_all(void) {
@@ -142,6 +146,16 @@ const char *machines_address(int machine) {
   static char text[32];
   snprintf(text, sizeof text, "10.77.0.%d", machine + 1);
   return text;
+}
+
+const char *machines_address6(int machine) {
+  static char text[32];
+  snprintf(text, sizeof text, "fd77::%d", machine + 1);
+  return text;
+}
+
+bool machines_have_ipv6(void) {
+  return has_ipv6;
 }
 
 int machines_keeper(int machine) {
@@ -180,7 +194,9 @@ void machines_cut(int machine) {
   outside_do("ip link set port%d down # %s", machine, "");
 }
 
-bool machines_can_trouble(void) {
+/* ---- a bad network: by netem, or where the kernel has none by a process that carries the frames */
+
+static bool has_netem(void) {
   pid_t child = fork();
   if (child == 0)
     _exit(setns(outside, CLONE_NEWNET) != 0 ||
@@ -190,6 +206,49 @@ bool machines_can_trouble(void) {
   return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
-void machines_trouble(int machine, const char *netem) {
-  outside_do("tc qdisc replace dev port%d root netem %s", machine, netem);
+static void must_wait(pid_t child, const char *what) {
+  int status = 1;
+  if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+    fprintf(stderr, "%s failed\n", what);
+    _exit(1);
+  }
+}
+
+/* The machine's port leaves the bridge; the cable leads from it to a new one there. */
+static void lay_cable(int machine, int delay_ms, int loss_percent) {
+  char port[16], plug[16];
+  snprintf(port, sizeof port, "port%d", machine);
+  snprintf(plug, sizeof plug, "plug%d", machine);
+  if (setns(outside, CLONE_NEWNET) != 0 || run("ip link add plug%d type veth peer name jack%d && ip link set "
+                                               "jack%d master bridge up && ip link set plug%d up && ip link "
+                                               "set port%d nomaster",
+                                               machine, machine, machine, machine, machine) != 0)
+    _exit(1);
+  char jack[16];
+  snprintf(jack, sizeof jack, "jack%d", machine);
+  cable_prepare(jack);
+  pid_t carrier = fork();
+  if (carrier == 0 && setsid() > 0)
+    cable_run(port, plug, delay_ms, loss_percent, builder);
+  _exit(carrier < 0);
+}
+
+void machines_trouble(int machine, int delay_ms, int loss_percent) {
+  if (has_netem()) {
+    char netem[64];
+    snprintf(netem, sizeof netem, "delay %dms loss %d%%", delay_ms, loss_percent);
+    outside_do("tc qdisc replace dev port%d root netem %s", machine, netem);
+    return;
+  }
+  pid_t child = fork();
+  if (child == 0) {
+    machines_enter(machine);
+    cable_prepare("eth0");
+    _exit(0);
+  }
+  must_wait(child, "preparing eth0 for a bad cable");
+  child = fork();
+  if (child == 0)
+    lay_cable(machine, delay_ms, loss_percent);
+  must_wait(child, "laying a bad cable");
 }

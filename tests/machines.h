@@ -27,9 +27,13 @@ int machines_keeper(int machine);
 /* "10.77.0.1" for machine 0. */
 const char *machines_address(int machine);
 
-/* Cuts a machine off, or lets the packets to it suffer: "delay 5ms loss 1%". From any rank. */
+/* "fd77::1"; where the kernel has IPv6. */
+const char *machines_address6(int machine);
+bool machines_have_ipv6(void);
+
+/* Cuts a machine off, or lets what comes and goes be late and partly lost, to the end of the program. From
+ * any rank. */
 void machines_cut(int machine);
-bool machines_can_trouble(void);
-void machines_trouble(int machine, const char *netem);
+void machines_trouble(int machine, int delay_ms, int loss_percent);
 
 #endif

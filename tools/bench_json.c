@@ -33,8 +33,9 @@ static json_t *machine_facts(void) {
 
 /* The variables that change what is measured; UNISONO_SECRET stays out. */
 static json_t *environment(void) {
-  static const char *const names[] = {"UNISONO_ALGORITHM", "UNISONO_GUARD",  "UNISONO_ISA",    "UNISONO_LOG",
-                                      "UNISONO_TIMEOUT",   "UNISONO_ENGINE", "OMP_NUM_THREADS"};
+  static const char *const names[] = {"UNISONO_ALGORITHM", "UNISONO_GUARD",   "UNISONO_ISA",
+                                      "UNISONO_LOG",       "UNISONO_TIMEOUT", "UNISONO_ENGINE",
+                                      "UNISONO_PARTIALS",  "OMP_NUM_THREADS"};
   json_t *found = json_object();
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (getenv(names[i]))

@@ -1,6 +1,8 @@
 #include "engines/caller.h"
 
 #include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +76,27 @@ const struct uni_engine *uni_caller_engine(const char *name) {
 
 /* ---- connecting: in a thread that can be left behind */
 
+static const char *words_of(const unisono_engine *theirs, unisono_status status) {
+  const char *words = theirs->last_error ? theirs->last_error(theirs->self) : NULL;
+  return words && *words ? words : unisono_status_string(status);
+}
+
+static unisono_status failed(const unisono_engine *theirs, unisono_status status, const char *what) {
+  return uni_fail(status, "engine %s: %s failed: %s", theirs->name, what, words_of(theirs, status));
+}
+
+/* In a thread of its own, whose last error is that of the exchange, if there is one. */
+static void note_failure(const unisono_engine *theirs, unisono_status status, char *text, size_t n) {
+  const char *words = status ? words_of(theirs, status) : "";
+  bool says_more = words != unisono_status_string(status) || !*unisono_last_error();
+  snprintf(text, n, "%s", says_more ? words : unisono_last_error());
+}
+
+static unisono_status failed_there(const unisono_engine *theirs, unisono_status status, const char *what,
+                                   const char *text) {
+  return uni_fail(status, "engine %s: %s failed: %s", theirs->name, what, text);
+}
+
 struct opening {
   const struct caller *caller;
   struct uni_engine_start start;
@@ -99,10 +122,7 @@ static void do_open(void *argument) {
   struct opening *o = argument;
   const unisono_engine *e = &o->caller->theirs;
   o->status = e->open(e->self, o->start.rank, o->start.size, exchange, &o->start, &o->world);
-}
-
-static unisono_status failed(const unisono_engine *theirs, unisono_status status, const char *what) {
-  return uni_fail(status, "engine %s: %s failed: %s", theirs->name, what, unisono_status_string(status));
+  note_failure(e, o->status, o->text, sizeof o->text);
 }
 
 static unisono_status open_world(const struct uni_engine_start *start, void **world) {
@@ -119,7 +139,7 @@ static unisono_status open_world(const struct uni_engine_start *start, void **wo
       &(struct uni_task){do_open, free, o, NULL, NULL, "the engine connected all ranks"}, start->deadline);
   if (!status) {
     *w = (struct world){&c->theirs, o->world, start->rank};
-    status = o->status ? failed(&c->theirs, o->status, "open") : UNISONO_OK;
+    status = o->status ? failed_there(&c->theirs, o->status, "open", o->text) : UNISONO_OK;
     free(o);
   }
   if (status)
@@ -140,11 +160,14 @@ struct grouping {
   int *ranks, n, tag;
   void *group;
   unisono_status status;
+  char text[256];
 };
 
 static void do_group(void *argument) {
   struct grouping *g = argument;
-  g->status = g->world->theirs->group(g->world->world, g->ranks, g->n, g->tag, &g->group);
+  const unisono_engine *e = g->world->theirs;
+  g->status = e->group(g->world->world, g->ranks, g->n, g->tag, &g->group);
+  note_failure(e, g->status, g->text, sizeof g->text);
 }
 
 static void free_grouping(void *argument) {
@@ -187,7 +210,7 @@ static unisono_status new_group(void *world, const int *ranks, int n, int tag,
                           patience->deadline);
   if (status)
     return status;
-  status = g->status ? failed(g->world->theirs, g->status, "group") : wrap_group(g, group);
+  status = g->status ? failed_there(g->world->theirs, g->status, "group", g->text) : wrap_group(g, group);
   free_grouping(g);
   return status;
 }
@@ -415,8 +438,34 @@ static const struct uni_engine table = {.most_tag = EXCHANGE_TAG,
 /* ---- public */
 
 static bool is_whole(const unisono_engine *e) {
-  return e && e->struct_size >= sizeof *e && e->name && *e->name && e->open && e->close && e->group &&
-         e->all_reduce && e->broadcast && e->all_gather && e->send && e->recv && e->test;
+  return e && e->struct_size >= offsetof(unisono_engine, last_error) && e->name && *e->name && e->open &&
+         e->close && e->group && e->all_reduce && e->broadcast && e->all_gather && e->send && e->recv &&
+         e->test;
+}
+
+static struct caller *wrap(const unisono_engine *theirs) {
+  struct caller *c = calloc(1, sizeof *c);
+  char *name = strdup(theirs->name);
+  if (!c || !name) {
+    free(c);
+    free(name);
+    return NULL;
+  }
+  /* an older header's table is shorter: what it lacks stays NULL */
+  memcpy(&c->theirs, theirs, theirs->struct_size < sizeof c->theirs ? theirs->struct_size : sizeof c->theirs);
+  c->theirs.name = name;
+  c->engine = table;
+  c->engine.name = name;
+  return c;
+}
+
+const struct uni_engine *uni_caller_wrap(const unisono_engine *theirs) {
+  const struct caller *c = wrap(theirs);
+  return c ? &c->engine : NULL;
+}
+
+static bool is_ours(const char *name) {
+  return strcmp(name, "mpi") == 0 || strcmp(name, "oneccl") == 0;
 }
 
 unisono_status unisono_engine_register(const unisono_engine *engine) {
@@ -424,23 +473,16 @@ unisono_status unisono_engine_register(const unisono_engine *engine) {
     return uni_fail(UNISONO_ERROR_INVALID,
                     "unisono_engine_register: engine is NULL, or its struct_size, its name "
                     "or a function is not set");
-  struct caller *c = calloc(1, sizeof *c);
-  char *name = strdup(engine->name);
   pthread_mutex_lock(&lock);
-  bool is_new = strcmp(engine->name, "mpi") != 0 && !find(engine->name);
-  if (c && name && is_new) {
-    c->theirs = *engine;
-    c->theirs.name = name;
-    c->engine = table;
-    c->engine.name = name;
+  bool is_new = !is_ours(engine->name) && !find(engine->name);
+  struct caller *c = is_new ? wrap(engine) : NULL;
+  if (c) {
     c->next = callers;
     callers = c;
   }
   pthread_mutex_unlock(&lock);
-  if (c && name && is_new)
+  if (c)
     return UNISONO_OK;
-  free(c);
-  free(name);
   return is_new ? uni_fail(UNISONO_ERROR_MEMORY, "no memory for engine %s", engine->name)
                 : uni_fail(UNISONO_ERROR_INVALID,
                            "unisono_engine_register: there is an engine %s already; give it "

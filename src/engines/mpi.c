@@ -23,7 +23,8 @@ static const struct {
     {"libmpi_abi.so.1", &uni_mpi_standard, RTLD_LOCAL},
     {"libmpi_abi.so.0", &uni_mpi_standard, RTLD_LOCAL},
     {"libmpi.so.12", &uni_mpi_mpich, RTLD_LOCAL},
-    {"libmpi.so.40", &uni_mpi_open, RTLD_GLOBAL}, /* its plugins look for its symbols */
+    {"libmpich.so.12", &uni_mpi_mpich, RTLD_LOCAL}, /* Debian's name for it */
+    {"libmpi.so.40", &uni_mpi_open, RTLD_GLOBAL},   /* its plugins look for its symbols */
 };
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
 

@@ -109,12 +109,15 @@ static unisono_status started(int error, const char *what, const uni_handle *han
   return error ? fail(error, what) : UNISONO_OK;
 }
 
-/* ---- minimum and maximum of floats: MPI's own leave open what becomes of a NaN and of -0 */
+/* ---- minimum and maximum: MPI's own leave open what becomes of a NaN and of -0, and MPICH 4.0.2 was seen to
+ * compare unsigned bytes as signed ones */
 
-static uni_handle float_min, float_max;
+static uni_handle own_min, own_max;
 
 static void fold(void *in, void *inout, int *count, uni_handle *type, unisono_op op) {
-  unisono_dtype dtype = *type == types[UNISONO_FLOAT32] ? UNISONO_FLOAT32 : UNISONO_FLOAT64;
+  int dtype = 0;
+  while (types[dtype] != *type)
+    dtype++;
   const void *both[2] = {in, inout};
   uni_kernels()->fold[dtype][op](&inout, 1, both, 2, (size_t)*count);
 }
@@ -127,13 +130,8 @@ static void fold_max(void *in, void *inout, int *count, uni_handle *type) {
   fold(in, inout, count, type, UNISONO_MAX);
 }
 
-static uni_handle operation_of(unisono_dtype dtype, unisono_op op) {
-  bool is_float = dtype == UNISONO_FLOAT32 || dtype == UNISONO_FLOAT64;
-  if (is_float && op == UNISONO_MIN)
-    return float_min;
-  if (is_float && op == UNISONO_MAX)
-    return float_max;
-  return operations[op];
+static uni_handle operation_of(unisono_op op) {
+  return op == UNISONO_MIN ? own_min : op == UNISONO_MAX ? own_max : operations[op];
 }
 
 /* ---- life */
@@ -186,8 +184,7 @@ static unisono_status use(const int *ranks, int n, void **out) {
   }
   memcpy(copy, ranks, (size_t)n * sizeof *copy);
   *w = (struct world){copy, n};
-  if (!float_min &&
-      (mpi.Op_create(fold_min, 1, &float_min) != 0 || mpi.Op_create(fold_max, 1, &float_max) != 0))
+  if (!own_min && (mpi.Op_create(fold_min, 1, &own_min) != 0 || mpi.Op_create(fold_max, 1, &own_max) != 0))
     return uni_fail(UNISONO_ERROR_SYSTEM, "MPI_Op_create failed");
   mpi.Comm_set_errhandler(MPI_WORLD, MPI_RETURN_ERRORS);
   *out = w;
@@ -260,9 +257,9 @@ static unisono_status new_group(void *world, const int *ranks, int n, int tag,
 static unisono_status all_reduce(void *group, void *buffer, size_t count, unisono_dtype dtype, unisono_op op,
                                  uni_engine_request *request) {
   uni_handle r = 0;
-  return started(mpi.Iallreduce(MPI_INPLACE, buffer, (int)count, types[dtype], operation_of(dtype, op),
-                                of_pointer(group), &r),
-                 "MPI_Iallreduce", &r, request);
+  return started(
+      mpi.Iallreduce(MPI_INPLACE, buffer, (int)count, types[dtype], operation_of(op), of_pointer(group), &r),
+      "MPI_Iallreduce", &r, request);
 }
 
 static unisono_status broadcast(void *group, void *buffer, size_t bytes, int root,

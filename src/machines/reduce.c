@@ -1,14 +1,14 @@
 /* all_reduce, reduce and reduce_scatter across machines. What is summed up between the machines is float32
  * where the elements are 16-bit floats, and the whole is rounded once, at the end, by the one rank that has
- * the sum of a slice: so all ranks get the same bits. */
+ * the sum of a slice: so all ranks get the same bits. (narrow.h: where it is to travel in 16 bits.) */
 #include <stdlib.h>
 #include <string.h>
 
 #include "collectives/select.h"
 #include "error.h"
 #include "kernels/fpenv.h"
-#include "kernels/generic/float16.h"
 #include "machines/across.h"
+#include "machines/narrow.h"
 
 /* A reduction as it is done here. */
 struct reduction {
@@ -36,26 +36,6 @@ static struct reduction reduction_of(struct uni_span *span, const struct uni_cal
 
 /* ---- the elements, and what becomes of the sums */
 
-static void widen(float *to, const uint16_t *from, size_t n, unisono_dtype dtype) {
-  if (dtype == UNISONO_BFLOAT16)
-    for (size_t i = 0; i < n; i++)
-      to[i] = float32_of_bfloat16(from[i]);
-  else
-    for (size_t i = 0; i < n; i++)
-      to[i] = float32_of_float16(from[i]);
-}
-
-/* In place: what is written lies before what is still to be read. */
-static void round_to_16(float *sums, size_t n, unisono_dtype dtype) {
-  uint16_t *to = (uint16_t *)(void *)sums;
-  for (size_t i = 0; i < n; i++) {
-    float value;
-    memcpy(&value, sums + i, sizeof value);
-    uint16_t rounded = dtype == UNISONO_BFLOAT16 ? bfloat16_of_float32(value) : float16_of_float32(value);
-    memcpy(to + i, &rounded, sizeof rounded);
-  }
-}
-
 #define FINISH(type, quiet)                                                                                  \
   for (size_t i = 0; i < n; i++) {                                                                           \
     type value = ((const type *)sums)[i] / (type)divisor;                                                    \
@@ -71,7 +51,7 @@ static void finish(const struct reduction *r, void *sums, size_t n) {
   else if (r->dtype == UNISONO_FLOAT64)
     FINISH(double, __builtin_nan(""))
   if (r->narrow)
-    round_to_16(sums, n, r->call->dtype);
+    uni_round_to_16(sums, sums, n, r->call->dtype);
   uni_fpenv_leave(fpenv);
 }
 
@@ -80,7 +60,7 @@ static const void *elements(const struct reduction *r, size_t from, size_t n, vo
   const char *at = (const char *)r->call->send + from * r->call->element;
   if (!r->narrow)
     return at;
-  widen(wide, (const uint16_t *)(const void *)at, n, r->call->dtype);
+  uni_widen(wide, (const uint16_t *)(const void *)at, n, r->call->dtype);
   return wide;
 }
 
@@ -160,9 +140,31 @@ static unisono_status reduce_here(const struct reduction *r, const struct chunk 
   return status;
 }
 
+static unisono_status reduce_across_narrow(const struct reduction *r, const struct chunk *c) {
+  struct uni_narrow w = {.span = r->span,
+                         .dtype = r->call->dtype,
+                         .op = r->op,
+                         .what = uni_kind_name(r->call->kind),
+                         .n = c->slice_n};
+  unisono_status status = uni_narrow_open(&w);
+  if (status)
+    return uni_span_failed(r->span, status);
+  status = uni_narrow_scatter(&w, (const float *)(const void *)c->slice);
+  if (!status) {
+    finish(r, w.sums, w.own);
+    status = uni_narrow_gather(&w, (const uint16_t *)(const void *)w.sums);
+  }
+  if (!status)
+    memcpy(c->slice, w.wire, w.n * sizeof *w.wire);
+  uni_narrow_close(&w);
+  return status;
+}
+
 static unisono_status reduce_across(const struct reduction *r, const struct chunk *c) {
   if (!c->slice_n)
     return UNISONO_OK;
+  if (r->narrow && r->span->carrier->narrow)
+    return reduce_across_narrow(r, c);
   uni_engine_request request;
   unisono_status status =
       r->span->carrier->engine->all_reduce(r->span->column, c->slice, c->slice_n, r->dtype, r->op, &request);

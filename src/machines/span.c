@@ -33,6 +33,23 @@ static unisono_status exchange(void *cluster, const void *mine, size_t bytes, in
   return uni_cluster_exchange(cluster, mine, bytes, deadline, all, all_bytes);
 }
 
+/* Rank 0's environment counts for all. */
+static unisono_status agree(struct uni_carrier *c, int64_t deadline) {
+  enum { WRONG = 2 };
+  bool narrow;
+  unsigned char *all, mine = uni_env_partials(&narrow) ? WRONG : narrow;
+  size_t bytes;
+  unisono_status status = uni_cluster_exchange(c->cluster, &mine, sizeof mine, deadline, &all, &bytes);
+  if (status)
+    return status;
+  unsigned char said = bytes > sizeof(uint32_t) ? all[sizeof(uint32_t)] : WRONG; /* behind its length */
+  free(all);
+  c->narrow = said == 1;
+  return said == WRONG
+             ? uni_fail(UNISONO_ERROR_INVALID, "rank 0: UNISONO_PARTIALS is neither float32 nor 16bit")
+             : UNISONO_OK;
+}
+
 static unisono_status open_carrier(struct uni_cluster *cluster, const char *name, int64_t deadline,
                                    struct uni_carrier **out) {
   struct uni_carrier *c = calloc(1, sizeof *c);
@@ -47,13 +64,16 @@ static unisono_status open_carrier(struct uni_cluster *cluster, const char *name
   unisono_status status = c ? uni_engine_find(name, &c->engine)
                             : uni_fail(UNISONO_ERROR_MEMORY, "no memory for connecting machines");
   start.engine = status ? NULL : c->engine;
+  if (!status) {
+    c->cluster = cluster;
+    status = agree(c, deadline);
+  }
   if (!status)
     status = c->engine->open(&start, &c->world);
   if (status) {
     free(c);
     return status;
   }
-  c->cluster = cluster;
   atomic_init(&c->uses, 1);
   *out = c;
   return UNISONO_OK;

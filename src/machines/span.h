@@ -19,6 +19,7 @@ struct uni_carrier {
   const struct uni_engine *engine;
   void *world;
   struct uni_cluster *cluster;
+  bool narrow; /* sums of 16-bit floats travel in 16 bits: narrow.h */
   _Atomic int uses;
 };
 

@@ -68,6 +68,30 @@ static void test_rounded_once(void) {
   CHECK(value == (self->size >= 4 ? 0x3f81 : 0x3f80));
 }
 
+/* 1 and 3/512 on one machine, which is nearer to 1 + 1/128 in bfloat16, and -1/512 on another: the result
+ * shows whether the first machine's sum was rounded before it travelled. With UNISONO_PARTIALS=16bit it was.
+ */
+static void test_travels(void) {
+  enum { COUNT = 5000 };
+  struct test_rank *self = test_self();
+  bool narrow = getenv("UNISONO_PARTIALS") != NULL;
+  uint16_t data[COUNT];
+  int machine = machines_of(self->rank, self->size), before = 0;
+  for (int r = 0; r < self->rank; r++)
+    before += machines_of(r, self->size) == machine;
+  /* the first rank of machine 0 has 1, the second 3/512; that of machine 1 the rest; all others nothing */
+  uint16_t mine = machine == 0 && before == 0   ? 0x3f80
+                  : machine == 0 && before == 1 ? 0x3bc0
+                  : machine == 1 && before == 0 ? 0xbb00
+                                                : 0;
+  for (int i = 0; i < COUNT; i++)
+    data[i] = mine;
+  CHECK_OK(unisono_all_reduce(data, data, COUNT, UNISONO_BFLOAT16, UNISONO_SUM, self->comm));
+  for (int i = 0; i < COUNT; i++)
+    CHECK(data[i] == (narrow ? 0x3f81 : 0x3f80));
+  compare_bits(data, sizeof data, UNISONO_BFLOAT16, UNISONO_SUM);
+}
+
 #define RANKS                                                                                                \
   { 2, 4 }
 
@@ -76,6 +100,7 @@ int main(int argc, char **argv) {
       {.name = "same bits", .body = test_same_bits, .ranks = RANKS},
       {.name = "special numbers", .body = test_special, .ranks = RANKS},
       {.name = "rounded once", .body = test_rounded_once, .ranks = RANKS},
+      {.name = "travels", .body = test_travels, .ranks = RANKS},
       {0},
   };
   if (machines_number() == 0) {

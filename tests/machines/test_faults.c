@@ -85,10 +85,8 @@ static void test_aborted(void) {
 
 static void test_bad_network(void) {
   struct test_rank *self = test_self();
-  if (!machines_can_trouble())
-    test_skip("this kernel has no netem (module sch_netem)");
   if (self->rank == 0)
-    machines_trouble(1, "delay 3ms loss 2%");
+    machines_trouble(1, 3, 2);
   test_meet();
   check_works(self->comm);
   CHECK_OK(sum_forever(self->comm, 4));

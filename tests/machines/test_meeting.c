@@ -49,6 +49,14 @@ static void test_environment(void) {
   meet_and_work();
 }
 
+static void test_ipv6(void) {
+  if (!machines_have_ipv6())
+    test_skip("this kernel has no IPv6");
+  set_environment("a secret");
+  setenv("MASTER_ADDR", machines_address6(0), 1);
+  meet_and_work();
+}
+
 /* Not all on one machine, as far as the launcher says. */
 static void test_unknown_number_on_a_machine(void) {
   set_environment("a secret");
@@ -132,6 +140,7 @@ static void test_wrong_secret(void) {
 int main(int argc, char **argv) {
   const struct test tests[] = {
       ENTRY("environment", test_environment),
+      ENTRY("IPv6", test_ipv6),
       ENTRY("unknown number on a machine", test_unknown_number_on_a_machine),
       ENTRY("only one machine", test_only_one_machine),
       ENTRY("slow starters", test_slow_starters),
