@@ -43,7 +43,7 @@ def draw(axes, results, size):
 def main():
     results, directory = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     sizes = sorted({record["bytes"] for record in results["simulated"]})
-    figure, panels = charts.panels(1, len(sizes))
+    figure, panels = plt.subplots(1, len(sizes), figsize=(5.6 * len(sizes), 5.2), layout="constrained")
     for axes, size in zip(panels, sizes):
         draw(axes, results, size)
     panels[0].set_ylabel("time of a call (slowest rank)")

@@ -243,6 +243,7 @@ static unisono_status receive_bytes(void *group, void *buffer, size_t bytes, int
 
 const struct uni_engine simulated_engine = {.name = "SMPI",
                                             .most_bytes = INT32_MAX,
+                                            .most_fitted = 48 << 10,
                                             .open = open_world,
                                             .close = close_world,
                                             .broken = ignore,

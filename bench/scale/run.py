@@ -2,7 +2,7 @@
 """All_reduce on 16 to 1,024 machines of 8 ranks, simulated: the library's own code between the machines beside a flat
 ring, a tree and recursive doubling. docs/scale.md says what is real of it, and what is not.
 
-usage: bench/scale/run.py [--json FILE] [--machines N...] [--check]
+usage: bench/scale/run.py [--json FILE [--go-on] [--charts DIRECTORY]] [--machines N...] [--check]
 
 Needs SimGrid (`scripts/setup scale`)."""
 
@@ -23,6 +23,7 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 import figures  # noqa: E402
+import peers  # noqa: E402
 FIGURES = ROOT / "docs/charts/figures.json"
 SOURCES = {"all_gather": "all_gather", "broadcast": "broadcast", "reduce": "all_reduce",
            "reduce_scatter": "reduce_scatter"}
@@ -122,16 +123,16 @@ def is_affordable(algorithm, machines, ranks):
     return algorithm != "ring" or 2 * (machines * ranks) ** 2 <= MOST_MESSAGES
 
 
-def simulate(simulator, machines):
-    """All records; where a flat ring has too many messages, its formula has to do."""
-    records = []
+def simulate(simulator, machines, records, keep):
+    """Adds the records that are not there yet. Where a flat ring has too many messages, its formula has to do."""
+    known = {(r["algorithm"], r["machines"], r["bytes"]) for r in records}
     for n in machines:
         for algorithm in ALGORITHMS:
             for size in SIZES if is_affordable(algorithm, n, simulator.cluster.ranks) else []:
-                record = simulator.run(algorithm, n, size)
-                print(f"{n:5} machines, {size >> 10:6} KiB, {algorithm}: {record['us']:.1f} us", flush=True)
-                records.append(record)
-    return records
+                if (algorithm, n, size) not in known:
+                    records.append(simulator.run(algorithm, n, size))
+                    print(f"{n:5} machines, {size >> 10:6} KiB, {algorithm}: {records[-1]['us']:.1f} us", flush=True)
+                    keep(records)
 
 
 def check(simulator):
@@ -156,9 +157,24 @@ def formulas_of(cluster, size):
     return Formulas(replace(cluster, near=near_bandwidth(size)), lambda operation, m: seconds_of(phases[operation], m, size))
 
 
+def document(cluster, machines, records):
+    table = [{"algorithm": algorithm, "machines": n, "bytes": size,
+              "us": round(getattr(formulas_of(cluster, size), algorithm)(size, n) * 1e6, 3)}
+             for algorithm in ALGORITHMS for n in machines for size in SIZES]
+    return json.dumps({"simulated": records, "formulas": table}, indent=1) + "\n"
+
+
+def draw(results, directory):
+    """In the environment that has matplotlib."""
+    peers.install(peers.DRIVER, ("matplotlib",), pip=True)
+    subprocess.run([peers.DRIVER / "bin/python", FOLDER / "chart.py", results, directory], check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--json", type=Path, help="write what was simulated")
+    parser.add_argument("--json", type=Path, default=Path("scale.json"), help="write what was simulated")
+    parser.add_argument("--go-on", action="store_true", help="keep what that file has, and simulate the rest")
+    parser.add_argument("--charts", type=Path, help="draw what is in that file then")
     parser.add_argument("--machines", type=int, nargs="+", default=[16, 32, 64, 128, 256, 512, 1024])
     parser.add_argument("--check", action="store_true", help="a small simulation, whose results are looked at")
     options = parser.parse_args()
@@ -166,12 +182,12 @@ def main():
         simulator = Simulator(Cluster(), Path(folder))
         if options.check:
             return check(simulator)
-        records = simulate(simulator, options.machines)
-    table = [{"algorithm": algorithm, "machines": n, "bytes": size,
-              "us": getattr(formulas_of(simulator.cluster, size), algorithm)(size, n) * 1e6}
-             for algorithm in ALGORITHMS for n in options.machines for size in SIZES]
-    if options.json:
-        options.json.write_text(json.dumps({"simulated": records, "formulas": table}, indent=1) + "\n")
+        results = options.json
+        records = json.loads(results.read_text())["simulated"] if options.go_on and results.exists() else []
+        simulate(simulator, options.machines, records,
+                 lambda found: results.write_text(document(simulator.cluster, options.machines, found)))
+    if options.charts:
+        draw(options.json, options.charts)
 
 
 if __name__ == "__main__":

@@ -236,8 +236,8 @@ void uni_select_plan(unisono_comm *comm) {
  * the same call gives the same bits in every run; the rest goes by those that were measured. */
 
 enum {
-  RIDER = 984,
-  RIDER_OF_MANY = 216,     /* with an entry, 1024 and 256 bytes */
+  RIDER = 960,
+  RIDER_OF_MANY = 192,     /* with an entry, 1024 and 256 bytes */
   COLUMN_BYTES = 16 << 10, /* one rank's message is cheaper than several ranks' */
   PIECE_OF_COLUMN = 1 << 20,
   LEAST_PIECE = 64 << 10

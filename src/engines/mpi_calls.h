@@ -12,7 +12,11 @@
 #include "error.h"
 #include "kernels/reduce.h"
 
-enum { MOST_TEXT = 8192 };
+enum {
+  MOST_TEXT = 8192,
+  MOST_FITTED =
+      48 << 10 /* MPICH 5.0.2 crashes in a message of more than about 64 KiB to a rank that has died */
+};
 
 /* Every function that is used, with its arguments. */
 #define FUNCTIONS(F)                                                                                         \
@@ -327,6 +331,7 @@ const struct uni_mpi MPI_TABLE = {.abi = MPI_ABI,
                                   .engine = {.name = "mpi",
                                              .most_tag = (1 << 19) - 1,
                                              .most_bytes = INT32_MAX,
+                                             .most_fitted = MOST_FITTED,
                                              .close = close_world,
                                              .group = new_group,
                                              .all_reduce = all_reduce,

@@ -70,55 +70,55 @@ static unisono_status enter_here(struct uni_span *span, const struct uni_entry *
 
 /* ---- with the other machines */
 
-size_t uni_across_stride(const struct uni_span *span) {
-  return sizeof(struct uni_entry) + uni_select_rider(span->machines);
+/* Where a message may be shorter than it is awaited, it is as long as its call has it: who called something
+ * else finds out all the same. Else all entries are of one size, whatever was called. */
+static bool is_fitted(const struct uni_span *span) {
+  return span->machines <= UNI_SWAP_DIRECT && span->carrier->engine->most_fitted > 0;
 }
 
-static struct uni_entry *entry_at(const struct uni_span *span, int machine) {
-  return (struct uni_entry *)(void *)(span->entries + (size_t)machine * uni_across_stride(span));
+size_t uni_across_most_riding(const struct uni_span *span) {
+  return is_fitted(span) ? span->carrier->engine->most_fitted - UNI_HEAD : uni_select_rider(span->machines);
 }
 
-char *uni_across_rider(const struct uni_span *span, int machine) {
-  return (char *)(entry_at(span, machine) + 1);
+size_t uni_across_block(const struct uni_span *span, size_t payload) {
+  return UNI_HEAD + (is_fitted(span) ? payload : uni_select_rider(span->machines));
 }
 
-static unisono_status compare(struct uni_span *span) {
-  const struct uni_entry *mine = entry_at(span, span->machine);
+static const struct uni_entry *entry_at(const struct uni_entering *e, int machine) {
+  return (const struct uni_entry *)(const void *)(e->blocks + (size_t)machine * e->stride);
+}
+
+static unisono_status compare(struct uni_span *span, const struct uni_entering *e) {
   for (int m = 0; m < span->machines; m++)
-    if (!is_same(entry_at(span, m), mine))
-      return mismatch(span, entry_at(span, m), span->order[span->first[m]], mine);
+    if (!is_same(entry_at(e, m), &e->mine))
+      return mismatch(span, entry_at(e, m), span->order[span->first[m]], &e->mine);
   return UNISONO_OK;
 }
 
-unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call) {
-  struct uni_entry mine = entry_of(span, call);
-  if (!span->entries)
-    span->entries = aligned_alloc(64, ((size_t)span->machines * uni_across_stride(span) + 63) / 64 * 64);
-  if (!span->entries)
-    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for the entries of %d machines", span->machines);
-  *entry_at(span, span->machine) = mine;
-  return enter_here(span, &mine);
+unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call,
+                                     struct uni_entry *mine) {
+  *mine = entry_of(span, call);
+  return enter_here(span, mine);
 }
 
-unisono_status uni_across_enter_begin(struct uni_span *span, struct uni_swap *swap) {
-  size_t stride = uni_across_stride(span);
-  return uni_swap_begin(span, span->entries, stride, stride, swap);
+unisono_status uni_across_enter_begin(struct uni_span *span, struct uni_entering *e, size_t payload) {
+  memcpy(e->blocks + (size_t)span->machine * e->stride, &e->mine, sizeof e->mine);
+  return uni_swap_begin(span, e->blocks, uni_across_block(span, payload), e->stride, &e->swap);
 }
 
 unisono_status uni_across_enter_end(struct uni_span *span, const struct uni_call *call,
-                                    struct uni_swap *swap) {
-  unisono_status status = uni_swap_end(span, swap, uni_kind_name(call->kind));
-  return status ? status : compare(span);
+                                    struct uni_entering *e) {
+  unisono_status status = uni_swap_end(span, &e->swap, uni_kind_name(call->kind));
+  return status ? status : compare(span, e);
 }
 
 /* With so many machines that everybody's entry would be too much: is the least hash of all the greatest one
  * too? */
-static unisono_status compare_hashes(struct uni_span *span, const struct uni_call *call, bool *same) {
-  uint64_t *pair = (uint64_t *)(void *)uni_span_bounce(span, 2 * sizeof *pair);
+static unisono_status compare_hashes(struct uni_span *span, const struct uni_call *call,
+                                     struct uni_entering *e, bool *same) {
+  uint64_t *pair = (uint64_t *)(void *)e->blocks;
   uni_engine_request request;
-  if (!pair)
-    return UNISONO_ERROR_MEMORY;
-  pair[0] = uni_hash(entry_at(span, span->machine), sizeof(struct uni_entry), 1);
+  pair[0] = uni_hash(&e->mine, sizeof e->mine, 1);
   pair[1] = ~pair[0];
   unisono_status status =
       span->carrier->engine->all_reduce(span->column, pair, 2, UNISONO_UINT64, UNISONO_MIN, &request);
@@ -127,16 +127,20 @@ static unisono_status compare_hashes(struct uni_span *span, const struct uni_cal
   return status;
 }
 
-static unisono_status enter_across(struct uni_span *span, const struct uni_call *call) {
-  struct uni_swap swap;
+static unisono_status enter_across(struct uni_span *span, const struct uni_call *call,
+                                   struct uni_entering *e) {
   bool same = false;
   unisono_status status = UNISONO_OK;
+  e->stride = uni_across_block(span, 0);
+  e->blocks = uni_span_bounce(span, (size_t)span->machines * e->stride);
+  if (!e->blocks)
+    return UNISONO_ERROR_MEMORY;
   if (uni_select_rider(span->machines) == 0)
-    status = compare_hashes(span, call, &same);
+    status = compare_hashes(span, call, e, &same);
   if (status || same)
     return status;
-  status = uni_across_enter_begin(span, &swap);
-  return status ? status : uni_across_enter_end(span, call, &swap);
+  status = uni_across_enter_begin(span, e, 0);
+  return status ? status : uni_across_enter_end(span, call, e);
 }
 
 unisono_status uni_across_tell(struct uni_span *span) {
@@ -147,9 +151,10 @@ unisono_status uni_across_tell(struct uni_span *span) {
 }
 
 unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call) {
-  unisono_status status = uni_across_enter_here(span, call);
+  struct uni_entering e;
+  unisono_status status = uni_across_enter_here(span, call, &e.mine);
   if (!status && span->local->rank == 0)
-    status = enter_across(span, call);
+    status = enter_across(span, call, &e);
   return status ? status : uni_across_tell(span);
 }
 

@@ -20,18 +20,26 @@ struct uni_entry {
 /* All have come, with the same call. */
 unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call);
 
-/* The same in parts, so that payload travels meanwhile: first the ranks of a machine; then some columns, each
- * of which compares for itself, with all machines. Who is in none of these has to wait for one of its machine
- * that is, before it writes a receive buffer. Only where uni_select_rider is not 0. */
-unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call);
-unisono_status uni_across_enter_begin(struct uni_span *span, struct uni_swap *swap);
-unisono_status uni_across_enter_end(struct uni_span *span, const struct uni_call *call,
-                                    struct uni_swap *swap);
+/* The same in parts, so that payload rides with the entries: first the ranks of a machine; then some columns,
+ * each of which compares for itself, with all machines. Who is in none of these has to wait for one of its
+ * machine that is, before it writes a receive buffer. Only where uni_select_rider is not 0. */
+struct uni_entering {
+  struct uni_entry mine;
+  char *blocks; /* machine m's entry is at m * stride, and its payload UNI_HEAD behind that */
+  size_t stride;
+  struct uni_swap swap;
+};
+enum { UNI_HEAD = 64 };
 
-/* Room for uni_select_rider bytes of payload that a machine sends with its entry; from one machine's to the
- * next. */
-char *uni_across_rider(const struct uni_span *span, int machine);
-size_t uni_across_stride(const struct uni_span *span);
+unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call,
+                                     struct uni_entry *mine);
+unisono_status uni_across_enter_begin(struct uni_span *span, struct uni_entering *e, size_t payload);
+unisono_status uni_across_enter_end(struct uni_span *span, const struct uni_call *call,
+                                    struct uni_entering *e);
+
+/* The most that can ride with an entry, and the bytes of a block with that much. */
+size_t uni_across_most_riding(const struct uni_span *span);
+size_t uni_across_block(const struct uni_span *span, size_t payload);
 
 /* Tells a machine's ranks that its leader has come so far. */
 unisono_status uni_across_tell(struct uni_span *span);

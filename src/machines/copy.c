@@ -33,6 +33,8 @@ static unisono_status here(struct uni_span *span, unisono_status status) {
 
 /* ---- broadcast */
 
+enum { SMALL = 16 << 10 }; /* may ride with the entries, if the engine lets it */
+
 /* The root's machine has it first. */
 static unisono_status broadcast_at_source(struct uni_span *span, const struct uni_call *call, char *to,
                                           size_t bytes) {
@@ -42,31 +44,26 @@ static unisono_status broadcast_at_source(struct uni_span *span, const struct un
   return here(span, unisono_broadcast(to, bytes, UNISONO_UINT8, span->local_of[call->root], span->local));
 }
 
-static unisono_status swap_entries(struct uni_span *span, const struct uni_call *call) {
-  struct uni_swap swap;
-  if (span->local->rank != 0)
-    return UNISONO_OK;
-  unisono_status status = uni_across_enter_begin(span, &swap);
-  return status ? status : uni_across_enter_end(span, call, &swap);
-}
-
-/* It rides with the entry of the root's machine. */
+/* It rides with the entries; that of the root's machine counts. */
 static unisono_status broadcast_small(struct uni_span *span, const struct uni_call *call) {
-  unisono_status status = uni_across_enter_here(span, call);
+  struct uni_entering e = {.stride = uni_across_block(span, call->block)};
+  unisono_status status = uni_across_enter_here(span, call, &e.mine);
+  if (!status && !(e.blocks = uni_span_bounce(span, (size_t)span->machines * e.stride)))
+    status = UNISONO_ERROR_MEMORY;
   if (status)
     return status;
-  char *rider = uni_across_rider(span, span->machine_of[call->root]);
+  char *payload = e.blocks + (size_t)span->machine_of[call->root] * e.stride + UNI_HEAD;
   if (span->comm->rank == call->root && call->block)
-    memcpy(rider, call->send, call->block);
-  status = broadcast_at_source(span, call, rider, call->block);
+    memcpy(payload, call->send, call->block);
+  status = broadcast_at_source(span, call, payload, call->block);
+  if (!status && span->local->rank == 0 && !(status = uni_across_enter_begin(span, &e, call->block)))
+    status = uni_across_enter_end(span, call, &e);
   if (!status)
-    status = swap_entries(span, call);
-  if (!status && span->machine == span->machine_of[call->root])
-    status = uni_across_tell(span);
-  else if (!status)
-    status = here(span, unisono_broadcast(rider, call->block, UNISONO_UINT8, 0, span->local));
+    status = span->machine == span->machine_of[call->root]
+                 ? uni_across_tell(span)
+                 : here(span, unisono_broadcast(payload, call->block, UNISONO_UINT8, 0, span->local));
   if (!status && span->comm->rank != call->root && call->block)
-    memcpy(call->recv, rider, call->block);
+    memcpy(call->recv, payload, call->block);
   return status;
 }
 
@@ -136,7 +133,8 @@ static unisono_status broadcast_large(struct uni_span *span, const struct uni_ca
 }
 
 unisono_status uni_across_broadcast(struct uni_span *span, const struct uni_call *call) {
-  if (call->block <= uni_select_rider(span->machines))
+  size_t most = uni_across_most_riding(span);
+  if (call->block <= (most < SMALL ? most : SMALL))
     return broadcast_small(span, call);
   unisono_status status = uni_across_enter(span, call);
   return status ? status : broadcast_large(span, call);

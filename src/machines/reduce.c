@@ -118,7 +118,8 @@ struct chunk {
   bool rides;                 /* its slice is sent with the entry */
   char *slices;  /* a machine's sum of this rank's slice; where the machines swap them, one for each, */
   size_t stride; /* so far apart; else 0 */
-  struct uni_swap entries, sums;
+  struct uni_entering entering;
+  struct uni_swap sums;
   uni_engine_request all_reduce;
 };
 
@@ -144,15 +145,20 @@ static unisono_status reduce_here(const struct reduction *r, const struct chunk 
   return status ? uni_span_failed(r->span, status) : UNISONO_OK;
 }
 
+/* Payload that does not ride with the entries waits for them: who has died does not answer, and a large message
+ * to it crashes MPICH 5.0.2. */
 static unisono_status begin_across(const struct reduction *r, struct chunk *c) {
   struct uni_span *span = r->span;
   unisono_status status = UNISONO_OK;
-  if (c->enters && (c->slice_n || span->local->rank == 0))
-    status = uni_across_enter_begin(span, &c->entries);
-  if (status || !c->slice_n || c->rides)
+  size_t bytes = c->slice_n * r->element;
+  if (c->enters && (bytes || span->local->rank == 0))
+    status = uni_across_enter_begin(span, &c->entering, c->rides ? bytes : 0);
+  if (!status && c->enters && bytes && !c->rides)
+    status = uni_across_enter_end(span, r->call, &c->entering);
+  if (status || !bytes || c->rides)
     return status;
   if (c->stride)
-    return uni_swap_begin(span, c->slices, c->slice_n * r->element, c->stride, &c->sums);
+    return uni_swap_begin(span, c->slices, bytes, c->stride, &c->sums);
   status =
       span->carrier->engine->all_reduce(span->column, c->slices, c->slice_n, r->dtype, r->op, &c->all_reduce);
   return status ? uni_span_failed(span, status) : UNISONO_OK;
@@ -172,12 +178,12 @@ static void fold_slices(const struct reduction *r, const struct chunk *c) {
 static unisono_status end_across(const struct reduction *r, struct chunk *c) {
   const char *what = uni_kind_name(r->call->kind);
   unisono_status status = UNISONO_OK;
-  if (c->enters && (c->slice_n || r->span->local->rank == 0))
-    status = uni_across_enter_end(r->span, r->call, &c->entries);
-  r->span->abandoned |= status && c->sums.n > 0;
+  if (c->enters && (c->rides || !c->slice_n) && (c->slice_n || r->span->local->rank == 0))
+    status = uni_across_enter_end(r->span, r->call, &c->entering);
   if (status || !c->slice_n)
     return status;
-  status = c->stride ? uni_swap_end(r->span, &c->sums, what) : uni_span_wait(r->span, &c->all_reduce, what);
+  if (!c->rides)
+    status = c->stride ? uni_swap_end(r->span, &c->sums, what) : uni_span_wait(r->span, &c->all_reduce, what);
   if (status)
     return status;
   if (c->stride)
@@ -223,40 +229,48 @@ static unisono_status gather_here(const struct reduction *r, const struct chunk 
 struct plan {
   bool swaps;  /* the machines swap their sums, and each adds them up; else the engine does */
   size_t most; /* elements of a chunk */
-  size_t room; /* of a slice */
-  char *slices[2], *wide, *results;
+  int columns;
+  size_t room; /* of a slice, with an entry before it */
+  char *areas[2], *wide, *results;
+  struct uni_entry entry;
 };
+
+static size_t whole_lines(size_t bytes) {
+  return (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
+}
 
 static unisono_status make_plan(const struct reduction *r, struct plan *p) {
   struct uni_span *span = r->span;
-  size_t bytes = r->total * r->element, most = uni_select_piece(span, bytes, p->swaps) / r->element;
+  size_t most = uni_select_piece(span, r->total * r->element, p->swaps) / r->element, least, whole;
   p->most = most < r->total ? most : r->total;
-  size_t whole = ((p->most + 16) * r->element + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
-  size_t columns = (size_t)uni_select_reducers(span, p->most * r->element, p->swaps), area;
-  p->room = ((p->most + columns - 1) / columns * r->element + UNI_LINE - 1) / UNI_LINE * UNI_LINE + UNI_LINE;
-  area = p->room * (p->swaps ? (size_t)span->machines : 1);
+  p->columns = uni_select_reducers(span, p->most * r->element, p->swaps);
+  p->room = UNI_HEAD + whole_lines((p->most + (size_t)p->columns - 1) / (size_t)p->columns * r->element);
+  least = whole_lines(uni_across_block(span, 0));
+  p->room = p->room < least ? least : p->room;
+  whole = whole_lines((p->most + 16) * r->element);
+  size_t area = p->room * (p->swaps ? (size_t)span->machines : 1);
   char *bounce = uni_span_bounce(span, 2 * area + 2 * whole);
   if (!bounce)
     return UNISONO_ERROR_MEMORY;
-  p->slices[0] = bounce;
-  p->slices[1] = bounce + area;
+  p->areas[0] = bounce;
+  p->areas[1] = bounce + area;
   p->wide = bounce + 2 * area;
   p->results = p->wide + whole;
   return UNISONO_OK;
 }
 
-static struct chunk chunk_of(const struct reduction *r, const struct plan *p, size_t from, char *slices) {
-  struct uni_span *span = r->span;
+static struct chunk chunk_of(const struct reduction *r, const struct plan *p, size_t from, char *area) {
   struct chunk c = {.from = from, .n = r->total - from < p->most ? r->total - from : p->most};
-  c.columns = uni_select_reducers(span, p->most * r->element, p->swaps);
-  if (span->local->rank < c.columns)
-    uni_across_share(c.n, c.columns, span->local->rank, &c.slice_from, &c.slice_n);
   size_t slice, unused;
+  c.columns = p->columns;
+  if (r->span->local->rank < c.columns)
+    uni_across_share(c.n, c.columns, r->span->local->rank, &c.slice_from, &c.slice_n);
   uni_across_share(c.n, c.columns, 0, &unused, &slice);
   c.enters = p->swaps && from == 0;
-  c.rides = c.enters && slice * r->element <= uni_select_rider(span->machines);
-  c.slices = c.rides ? uni_across_rider(span, 0) : slices;
-  c.stride = c.rides ? uni_across_stride(span) : p->swaps ? p->room : 0;
+  c.rides = c.enters && slice * r->element <= uni_across_most_riding(r->span);
+  c.slices = area + UNI_HEAD;
+  c.stride = p->swaps ? p->room : 0;
+  c.entering = (struct uni_entering){.mine = p->entry, .blocks = area, .stride = p->room};
   return c;
 }
 
@@ -266,7 +280,7 @@ static unisono_status reduce_chunks(const struct reduction *r, const struct plan
   size_t from = 0, k = 0;
   do {
     struct chunk *now = &chunks[k % 2];
-    *now = chunk_of(r, p, from, p->slices[k % 2]);
+    *now = chunk_of(r, p, from, p->areas[k % 2]);
     status = reduce_here(r, now, p->wide);
     r->span->abandoned |= status && before && before->slice_n; /* is under way */
     if (!status && before)
@@ -287,7 +301,8 @@ static unisono_status reduce_chunks(const struct reduction *r, const struct plan
 unisono_status uni_across_reduce(struct uni_span *span, const struct uni_call *call) {
   struct reduction r = reduction_of(span, call);
   struct plan plan = {.swaps = uni_select_swaps(span, r.total * r.element)};
-  unisono_status status = plan.swaps ? uni_across_enter_here(span, call) : uni_across_enter(span, call);
+  unisono_status status =
+      plan.swaps ? uni_across_enter_here(span, call, &plan.entry) : uni_across_enter(span, call);
   if (!status)
     status = make_plan(&r, &plan);
   return status ? status : reduce_chunks(&r, &plan);

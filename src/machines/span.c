@@ -154,6 +154,9 @@ unisono_status uni_span_wait(struct uni_span *span, uni_engine_request *request,
   if (!status)
     return UNISONO_OK;
   span->abandoned = true;
+  /* What an engine fails of (a call that differs, a rank that died), others can say in better words. */
+  for (int64_t end = uni_now() + VERDICT_MS * UNI_MS; !uni_comm_is_broken(span->local) && uni_now() < end;)
+    uni_sleep_ms(1);
   return uni_comm_is_broken(span->local) ? uni_comm_failure(span->local) : uni_span_failed(span, status);
 }
 
@@ -264,7 +267,6 @@ static void free_span(struct uni_span *span) {
   destroy_local(span->local);
   if (!span->abandoned) {
     free(span->bounce);
-    free(span->entries);
     free(span->block_bytes);
   }
   free(span->cluster_ranks);

@@ -51,7 +51,6 @@ struct uni_span {
   void *whole;                /* all ranks */
   struct uni_link link;       /* its carrier's */
   int *block_bytes, *block_displs; /* the engine's, while it gathers: an entry a machine */
-  char *entries;                   /* the engine's: what is said when a call is entered; see across.h */
   uint64_t sequence;               /* of the collective under way or done last */
   int64_t deadline;                /* of the operation under way */
   int64_t lost_at;                 /* when a member was seen to be gone; 0: not */
