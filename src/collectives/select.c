@@ -263,10 +263,12 @@ static uint64_t steps_of(int machines) {
 bool uni_select_swaps(const struct uni_span *span, size_t bytes) {
   uint64_t machines = (uint64_t)span->machines, lines = bytes / UNI_LINE, steps = steps_of(span->machines);
   const struct uni_link *link = &uni_link_default;
-  if (machines == 2 || bytes <= uni_select_rider(span->machines))
+  if (bytes <= uni_select_rider(span->machines))
     return true;
-  if (machines > UNI_SWAP_DIRECT)
+  if (machines > UNI_SWAP_DIRECT || span->carrier->forced)
     return false;
+  if (machines == 2)
+    return true;
   uint64_t swapped = link->latency + lines * (machines - 1) * link->line,
            reduced = 3 * steps * link->latency + 2 * lines * (machines - 1) / machines * link->line;
   return swapped < reduced;

@@ -85,12 +85,13 @@ static unisono_status measure(struct uni_span *span, struct uni_link *link) {
   return UNISONO_OK;
 }
 
-unisono_status uni_span_measure(struct uni_span *span) {
+static unisono_status measure_together(struct uni_span *span) {
   enum uni_tune tune;
-  uint64_t unwanted = uni_env_tune(&tune) || tune == UNI_TUNE_NEVER;
+  uint64_t settings[2] = {uni_env_tune(&tune) || tune == UNI_TUNE_NEVER, uni_env_engine_algorithm() != NULL};
   struct uni_link link;
-  unisono_status status = agree(span, &unwanted, 1);
-  if (status || unwanted)
+  unisono_status status = agree(span, settings, 2);
+  span->carrier->forced = settings[1];
+  if (status || settings[0])
     return status;
   status = measure(span, &link);
   if (!status)
@@ -98,4 +99,10 @@ unisono_status uni_span_measure(struct uni_span *span) {
   if (!status)
     span->link = span->carrier->link = link;
   return status;
+}
+
+/* Who has broken the communicator meanwhile has it already: its first operation says so, not its birth. */
+unisono_status uni_span_measure(struct uni_span *span) {
+  unisono_status status = measure_together(span);
+  return uni_comm_is_broken(span->local) ? UNISONO_OK : status;
 }

@@ -145,8 +145,8 @@ static unisono_status reduce_here(const struct reduction *r, const struct chunk 
   return status ? uni_span_failed(r->span, status) : UNISONO_OK;
 }
 
-/* Payload that does not ride with the entries waits for them: who has died does not answer, and a large message
- * to it crashes MPICH 5.0.2. */
+/* Payload that does not ride with the entries waits for them: who has died does not answer, and a large
+ * message to it crashes MPICH 5.0.2. */
 static unisono_status begin_across(const struct reduction *r, struct chunk *c) {
   struct uni_span *span = r->span;
   unisono_status status = UNISONO_OK;

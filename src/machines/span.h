@@ -30,6 +30,7 @@ struct uni_carrier {
   void *world;
   struct uni_cluster *cluster;
   struct uni_link link;
+  bool forced; /* the engine's algorithm, by the user */
   _Atomic int uses;
 };
 
