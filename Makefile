@@ -3,8 +3,8 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: build run test test-long lint format asan tsan processors packages machines python bench bench-quick install \
-        package clean help
+.PHONY: build run test test-long lint format asan tsan processors packages machines python bench bench-quick scale \
+        install package clean help
 
 build:
 	@scripts/setup build
@@ -20,6 +20,10 @@ bench: build
 
 bench-quick: build
 	@python3 bench/quick.py --build $(BUILD) $(BENCH)
+
+scale:
+	@scripts/setup build scale
+	@python3 bench/scale/run.py --json docs/charts/scale.json --charts docs/charts
 
 test:
 	@scripts/setup build test
@@ -60,6 +64,7 @@ help:
 	@echo 'make format     put every C file into the format of .clang-format'
 	@echo 'make bench      unisono beside MPI, oneCCL, gloo, DeepSpeed and TCP, with charts: 10 minutes (BENCH="--quick": 2)'
 	@echo 'make bench-quick  did anything become slower? under a minute'
+	@echo 'make scale      up to 1,024 machines, simulated, with a chart (docs/scale.md): 15 minutes'
 	@echo 'make install    install to PREFIX ($(PREFIX))'
 	@echo 'make package    Debian packages in build-package/; FOR=riscv64 or FOR=aarch64 for these'
 	@echo 'make clean      remove the build directories'

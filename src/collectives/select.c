@@ -4,11 +4,9 @@
 #include "algorithms/steps.h"
 #include "collectives/refs.h"
 #include "comm.h"
+#include "machines/swap.h"
 
-enum {
-  COLUMN_BYTES = 16 << 10, /* one leader's message is cheaper than several ranks' and their two barriers */
-  LANE_BYTES = 64 << 10    /* a thread is worth its synchronisation from here on */
-};
+enum { LANE_BYTES = 64 << 10 }; /* a thread is worth its synchronisation from here on */
 
 static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
@@ -292,6 +290,86 @@ void uni_select_plan(unisono_comm *comm) {
   plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
 }
 
-int uni_select_columns(size_t bytes, int most) {
-  return bytes < (size_t)COLUMN_BYTES ? 1 : most;
+/* ---- between machines. A step takes the link's latency, and what further ranks of a machine add to it; a
+ * machine's ranks share its link. What decides on the grouping of a sum goes by the built-in costs, so that
+ * the same call gives the same bits in every run; the rest goes by those that were measured. */
+
+enum {
+  RIDER = 960,
+  RIDER_OF_MANY = 192,     /* with an entry, 1024 and 256 bytes */
+  COLUMN_BYTES = 16 << 10, /* one rank's message is cheaper than several ranks' */
+  PIECE_OF_COLUMN = 1 << 20,
+  LEAST_PIECE = 64 << 10
+};
+
+/* Ethernet of 10 Gb/s with TCP, between machines as uni_costs_default has them. */
+const struct uni_link uni_link_default = {
+    .latency = 20000000, .column = 2000000, .line = 51200, .turn = 450000, .copy = 6800};
+
+size_t uni_select_rider(int machines) {
+  return machines <= UNI_SWAP_DIRECT ? RIDER : machines <= UNI_MOST_RIDING ? RIDER_OF_MANY : 0;
+}
+
+static uint64_t steps_of(int machines) {
+  uint64_t steps = 0;
+  while (1 << steps < machines)
+    steps++;
+  return steps;
+}
+
+/* Swapped, all goes to every machine, in one step, together with the entries. Else it is halved and doubled,
+ * in two steps for each power of two, after the entries' own. Two machines send as much either way. */
+bool uni_select_swaps(const struct uni_span *span, size_t bytes) {
+  uint64_t machines = (uint64_t)span->machines, lines = bytes / UNI_LINE, steps = steps_of(span->machines);
+  const struct uni_link *link = &uni_link_default;
+  if (bytes <= uni_select_rider(span->machines))
+    return true;
+  if (machines > UNI_SWAP_DIRECT || span->carrier->forced)
+    return false;
+  if (machines == 2)
+    return true;
+  uint64_t swapped = link->latency + lines * (machines - 1) * link->line,
+           reduced = 3 * steps * link->latency + 2 * lines * (machines - 1) / machines * link->line;
+  return swapped < reduced;
+}
+
+/* One rank alone has its machine's data sent to it and the result sent from it, by copying all of it once
+ * more. */
+int uni_select_columns(const struct uni_span *span, size_t bytes) {
+  uint64_t lines = bytes / UNI_LINE, more = (uint64_t)span->columns - 1;
+  return lines * span->link.copy < more * span->link.column ? 1 : span->columns;
+}
+
+int uni_select_reducers(const struct uni_span *span, size_t bytes, bool swaps) {
+  if (swaps)
+    return uni_select_columns(span, bytes);
+  return bytes < (size_t)COLUMN_BYTES ? 1 : span->columns;
+}
+
+static uint64_t root_of(uint64_t square) {
+  uint64_t root = 0;
+  for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
+    if ((root + bit) * (root + bit) <= square)
+      root += bit;
+  return root;
+}
+
+/* In k pieces, what the machine does for the first and the last of them is not hidden behind the network, and
+ * each takes a step more: the least at the root of what is hidden by what a step takes. */
+size_t uni_select_piece(const struct uni_span *span, size_t bytes, bool swaps) {
+  const struct uni_link *link = &span->link;
+  size_t most = (size_t)PIECE_OF_COLUMN * (size_t)span->columns;
+  if (!swaps)
+    return most;
+  uint64_t hidden = bytes / UNI_LINE * link->copy,
+           step = link->latency + (uint64_t)(span->columns - 1) * link->column + 3 * link->turn;
+  size_t pieces = 1 + root_of(hidden / step), piece = whole_lines((bytes + pieces - 1) / pieces);
+  return least(most, piece > LEAST_PIECE ? piece : LEAST_PIECE);
+}
+
+/* What the model takes of this machine; the costs of all machines' are made one by the slowest. */
+void uni_select_local_prices(const unisono_comm *local, uint64_t *turn, uint64_t *copy) {
+  struct price p = price_of(local);
+  *turn = p.turn;
+  *copy = p.write + p.read + p.fold;
 }

@@ -35,8 +35,25 @@ bool uni_select_by_levels(const unisono_comm *comm, const struct uni_call *call)
 /* Is what is staged read by one rank only, on a processor of its own? */
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind);
 
-/* How many ranks of each machine carry `bytes` between the machines, of `most` that can. */
-int uni_select_columns(size_t bytes, int most);
+/* ---- between machines */
+
+struct uni_span;
+
+/* What a machine may send with the entry of a call; 0: there are so many machines that nobody sees all
+ * entries. */
+size_t uni_select_rider(int machines);
+
+/* How many ranks of each machine carry `bytes` between the machines. */
+int uni_select_columns(const struct uni_span *span, size_t bytes);
+
+/* A reduction: do the machines swap their sums, or does the engine reduce them? How many ranks of each
+ * machine do their part of `bytes`, and how many bytes are done at a time? */
+bool uni_select_swaps(const struct uni_span *span, size_t bytes);
+int uni_select_reducers(const struct uni_span *span, size_t bytes, bool swaps);
+size_t uni_select_piece(const struct uni_span *span, size_t bytes, bool swaps);
+
+/* Of the machine of `local`: a step, and 64 bytes reduced or gathered; picoseconds. */
+void uni_select_local_prices(const unisono_comm *local, uint64_t *turn, uint64_t *copy);
 
 /* After the arrival, when run->send and run->recv say where every buffer is: fills in run->plan, whose total
  * and lanes are set. */

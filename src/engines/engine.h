@@ -44,7 +44,9 @@ typedef void *uni_engine_request;
 struct uni_engine {
   const char *name;
   int most_tag;
-  size_t most_bytes; /* of one message or block */
+  size_t most_bytes;  /* of one message or block */
+  size_t most_fitted; /* a message up to this may be shorter than its receive asks for, and fails one that
+                       * asks for less; 0: sizes have to agree */
 
   /* All ranks: connects them. */
   unisono_status (*open)(const struct uni_engine_start *start, void **world);

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "collectives/arrive.h"
+#include "collectives/select.h"
 #include "error.h"
 #include "hash.h"
 #include "rendezvous/identity.h"
@@ -33,7 +34,7 @@ static struct uni_entry entry_of(const struct uni_span *span, const struct uni_c
 }
 
 static bool is_same(const struct uni_entry *a, const struct uni_entry *b) {
-  return memcmp(a, b, offsetof(struct uni_entry, rider)) == 0;
+  return memcmp(a, b, sizeof *a) == 0;
 }
 
 static unisono_status mismatch(struct uni_span *span, const struct uni_entry *theirs, int rank,
@@ -47,7 +48,7 @@ static unisono_status mismatch(struct uni_span *span, const struct uni_entry *th
 
 /* The ranks of this machine. */
 static unisono_status enter_here(struct uni_span *span, const struct uni_entry *mine) {
-  enum { WORDS = offsetof(struct uni_entry, rider) / sizeof(uint64_t) };
+  enum { WORDS = sizeof *mine / sizeof(uint64_t) };
   int n = span->local->size;
   uint64_t few[16 * WORDS], *all = n <= 16 ? few : malloc((size_t)n * WORDS * sizeof *all);
   if (!all)
@@ -67,49 +68,94 @@ static unisono_status enter_here(struct uni_span *span, const struct uni_entry *
   return status;
 }
 
-/* The leaders of the machines. */
-static unisono_status enter_across(struct uni_span *span, const struct uni_call *call,
-                                   struct uni_entry *entries) {
-  int n = span->machines;
-  int *bytes = malloc(2 * (size_t)n * sizeof *bytes);
-  if (!bytes)
-    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for %d machines", n);
-  for (int m = 0; m < n; m++) {
-    bytes[m] = (int)sizeof *entries;
-    bytes[n + m] = m * (int)sizeof *entries;
-  }
+/* ---- with the other machines */
+
+/* Where a message may be shorter than it is awaited, it is as long as its call has it: who called something
+ * else finds out all the same. Else all entries are of one size, whatever was called. */
+static bool is_fitted(const struct uni_span *span) {
+  return span->machines <= UNI_SWAP_DIRECT && span->carrier->engine->most_fitted > 0;
+}
+
+size_t uni_across_most_riding(const struct uni_span *span) {
+  return is_fitted(span) ? span->carrier->engine->most_fitted - UNI_HEAD : uni_select_rider(span->machines);
+}
+
+size_t uni_across_block(const struct uni_span *span, size_t payload) {
+  return UNI_HEAD + (is_fitted(span) ? payload : uni_select_rider(span->machines));
+}
+
+static const struct uni_entry *entry_at(const struct uni_entering *e, int machine) {
+  return (const struct uni_entry *)(const void *)(e->blocks + (size_t)machine * e->stride);
+}
+
+static unisono_status compare(struct uni_span *span, const struct uni_entering *e) {
+  for (int m = 0; m < span->machines; m++)
+    if (!is_same(entry_at(e, m), &e->mine))
+      return mismatch(span, entry_at(e, m), span->order[span->first[m]], &e->mine);
+  return UNISONO_OK;
+}
+
+unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call,
+                                     struct uni_entry *mine) {
+  *mine = entry_of(span, call);
+  return enter_here(span, mine);
+}
+
+unisono_status uni_across_enter_begin(struct uni_span *span, struct uni_entering *e, size_t payload) {
+  memcpy(e->blocks + (size_t)span->machine * e->stride, &e->mine, sizeof e->mine);
+  return uni_swap_begin(span, e->blocks, uni_across_block(span, payload), e->stride, &e->swap);
+}
+
+unisono_status uni_across_enter_end(struct uni_span *span, const struct uni_call *call,
+                                    struct uni_entering *e) {
+  unisono_status status = uni_swap_end(span, &e->swap, uni_kind_name(call->kind));
+  return status ? status : compare(span, e);
+}
+
+/* With so many machines that everybody's entry would be too much: is the least hash of all the greatest one
+ * too? */
+static unisono_status compare_hashes(struct uni_span *span, const struct uni_call *call,
+                                     struct uni_entering *e, bool *same) {
+  uint64_t *pair = (uint64_t *)(void *)e->blocks;
   uni_engine_request request;
+  pair[0] = uni_hash(&e->mine, sizeof e->mine, 1);
+  pair[1] = ~pair[0];
   unisono_status status =
-      span->carrier->engine->all_gather(span->column, entries, bytes, bytes + n, &request);
+      span->carrier->engine->all_reduce(span->column, pair, 2, UNISONO_UINT64, UNISONO_MIN, &request);
   status = status ? uni_span_failed(span, status) : uni_span_wait(span, &request, uni_kind_name(call->kind));
-  free(bytes);
-  for (int m = 0; m < n && !status; m++)
-    if (!is_same(&entries[m], &entries[span->machine]))
-      status = mismatch(span, &entries[m], span->order[span->first[m]], &entries[span->machine]);
+  *same = !status && pair[0] == ~pair[1];
   return status;
 }
 
-unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call, uni_rider_fn fill,
-                                const struct uni_entry **all) {
-  struct uni_entry mine = entry_of(span, call);
-  struct uni_entry *entries = (void *)uni_span_bounce(span, (size_t)span->machines * sizeof *entries);
-  if (!entries)
+static unisono_status enter_across(struct uni_span *span, const struct uni_call *call,
+                                   struct uni_entering *e) {
+  bool same = false;
+  unisono_status status = UNISONO_OK;
+  e->stride = uni_across_block(span, 0);
+  e->blocks = uni_span_bounce(span, (size_t)span->machines * e->stride);
+  if (!e->blocks)
     return UNISONO_ERROR_MEMORY;
-  unisono_status status = enter_here(span, &mine);
-  if (status)
+  if (uni_select_rider(span->machines) == 0)
+    status = compare_hashes(span, call, e, &same);
+  if (status || same)
     return status;
-  entries[span->machine] = mine;
-  if (fill && (status = fill(span, call, entries[span->machine].rider)))
-    return uni_span_failed(span, status);
-  if (span->local->rank == 0 && (status = enter_across(span, call, entries)))
-    return status;
+  status = uni_across_enter_begin(span, e, 0);
+  return status ? status : uni_across_enter_end(span, call, e);
+}
+
+unisono_status uni_across_tell(struct uni_span *span) {
+  char word = 0;
   uni_across_limit(span, true);
-  /* what the others need, or only that all have come */
-  size_t told = fill ? (size_t)span->machines * sizeof *entries : 1;
-  status = unisono_broadcast(entries, told, UNISONO_UINT8, 0, span->local);
-  if (all)
-    *all = entries;
+  unisono_status status = unisono_broadcast(&word, 1, UNISONO_UINT8, 0, span->local);
   return status ? uni_span_failed(span, status) : UNISONO_OK;
+}
+
+unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call) {
+  struct uni_entering e;
+  unisono_status status = uni_across_enter_here(span, call, &e.mine);
+  if (!status && span->local->rank == 0)
+    status = enter_across(span, call, &e);
+  return status ? status : uni_across_tell(span);
 }
 
 /* ---- all */
@@ -117,7 +163,7 @@ unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *ca
 static unisono_status run(struct uni_span *span, const struct uni_call *call) {
   switch (call->kind) {
   case UNI_BARRIER:
-    return uni_across_enter(span, call, NULL, NULL);
+    return uni_across_enter(span, call);
   case UNI_ALL_REDUCE:
   case UNI_REDUCE:
   case UNI_REDUCE_SCATTER:

@@ -3,27 +3,46 @@
 #define UNI_MACHINES_ACROSS_H
 
 #include "machines/span.h"
+#include "machines/swap.h"
 
 /* Runs it to its end; one at a time. */
 unisono_status uni_across(struct uni_span *span, const struct uni_call *call);
 
 /* Parts of it. */
 
-enum { UNI_RIDER = 512, UNI_CHUNK = 1 << 20 };
+enum { UNI_CHUNK = 1 << 20 };
 
-/* How a rank enters: everybody compares everybody's. A small payload rides with it. */
+/* How a rank enters: everybody compares everybody's. */
 struct uni_entry {
   uint64_t sequence, call, count, match, counts;
-  unsigned char rider[UNI_RIDER];
 };
 
-/* Writes this machine's rider on its leader; all ranks of the machine take part. */
-typedef unisono_status (*uni_rider_fn)(struct uni_span *span, const struct uni_call *call, void *rider);
+/* All have come, with the same call. */
+unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call);
 
-/* All have come, with the same call. With `fill`, every rank gets the riders of all machines: *entries, one a
- * machine. */
-unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call, uni_rider_fn fill,
-                                const struct uni_entry **entries);
+/* The same in parts, so that payload rides with the entries: first the ranks of a machine; then some columns,
+ * each of which compares for itself, with all machines. Who is in none of these has to wait for one of its
+ * machine that is, before it writes a receive buffer. Only where uni_select_rider is not 0. */
+struct uni_entering {
+  struct uni_entry mine;
+  char *blocks; /* machine m's entry is at m * stride, and its payload UNI_HEAD behind that */
+  size_t stride;
+  struct uni_swap swap;
+};
+enum { UNI_HEAD = 64 };
+
+unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call,
+                                     struct uni_entry *mine);
+unisono_status uni_across_enter_begin(struct uni_span *span, struct uni_entering *e, size_t payload);
+unisono_status uni_across_enter_end(struct uni_span *span, const struct uni_call *call,
+                                    struct uni_entering *e);
+
+/* The most that can ride with an entry, and the bytes of a block with that much. */
+size_t uni_across_most_riding(const struct uni_span *span);
+size_t uni_across_block(const struct uni_span *span, size_t payload);
+
+/* Tells a machine's ranks that its leader has come so far. */
+unisono_status uni_across_tell(struct uni_span *span);
 
 unisono_status uni_across_reduce(struct uni_span *span, const struct uni_call *call);
 unisono_status uni_across_broadcast(struct uni_span *span, const struct uni_call *call);

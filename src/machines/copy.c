@@ -27,62 +27,117 @@ static unisono_status share_here(struct uni_span *span, char *to, size_t bytes, 
   return status;
 }
 
-/* ---- broadcast */
-
-static unisono_status fill_rider(struct uni_span *span, const struct uni_call *call, void *rider) {
-  if (span->machine != span->machine_of[call->root])
-    return UNISONO_OK;
-  if (span->comm->rank == call->root && call->block)
-    memcpy(rider, call->send, call->block);
-  return unisono_broadcast(rider, call->block, UNISONO_UINT8, span->local_of[call->root], span->local);
-}
-
-static unisono_status broadcast_chunk(struct uni_span *span, const struct uni_call *call, char *at, size_t n,
-                                      char *bounce) {
-  int source = span->machine_of[call->root], columns = uni_select_columns(n, span->columns);
-  unisono_status status = UNISONO_OK;
-  uni_across_limit(span, true);
-  if (span->machine == source)
-    status = unisono_broadcast(at, n, UNISONO_UINT8, span->local_of[call->root], span->local);
-  if (status)
-    return uni_span_failed(span, status);
-  if (span->local->rank < columns) {
-    size_t from, share;
-    uni_engine_request request;
-    uni_across_share(n, columns, span->local->rank, &from, &share);
-    if (span->machine == source)
-      memcpy(bounce, at + from, share);
-    if (share)
-      status = wait_for(span, span->carrier->engine->broadcast(span->column, bounce, share, source, &request),
-                        &request, call);
-    if (!status && span->machine != source)
-      memcpy(at + from, bounce, share);
-  }
-  if (status || span->machine == source)
-    return status;
-  status = share_here(span, at, n, columns);
+static unisono_status here(struct uni_span *span, unisono_status status) {
   return status ? uni_span_failed(span, status) : UNISONO_OK;
 }
 
-unisono_status uni_across_broadcast(struct uni_span *span, const struct uni_call *call) {
-  bool small = call->block <= UNI_RIDER;
-  const struct uni_entry *entries;
-  unisono_status status = uni_across_enter(span, call, small ? fill_rider : NULL, &entries);
+/* ---- broadcast */
+
+enum { SMALL = 16 << 10 }; /* may ride with the entries, if the engine lets it */
+
+/* The root's machine has it first. */
+static unisono_status broadcast_at_source(struct uni_span *span, const struct uni_call *call, char *to,
+                                          size_t bytes) {
+  uni_across_limit(span, true);
+  if (span->machine != span->machine_of[call->root])
+    return UNISONO_OK;
+  return here(span, unisono_broadcast(to, bytes, UNISONO_UINT8, span->local_of[call->root], span->local));
+}
+
+/* It rides with the entries; that of the root's machine counts. */
+static unisono_status broadcast_small(struct uni_span *span, const struct uni_call *call) {
+  struct uni_entering e = {.stride = uni_across_block(span, call->block)};
+  unisono_status status = uni_across_enter_here(span, call, &e.mine);
+  if (!status && !(e.blocks = uni_span_bounce(span, (size_t)span->machines * e.stride)))
+    status = UNISONO_ERROR_MEMORY;
   if (status)
     return status;
-  if (small) {
-    if (span->comm->rank != call->root && call->block)
-      memcpy(call->recv, entries[span->machine_of[call->root]].rider, call->block);
-    return UNISONO_OK;
-  }
-  size_t most = (size_t)UNI_CHUNK * (size_t)span->columns;
-  char *bounce = uni_span_bounce(span, UNI_CHUNK + 64);
-  if (!bounce)
-    return UNISONO_ERROR_MEMORY;
-  for (size_t at = 0; at < call->block && !status; at += most)
-    status = broadcast_chunk(span, call, (char *)call->recv + at,
-                             call->block - at < most ? call->block - at : most, bounce);
+  char *payload = e.blocks + (size_t)span->machine_of[call->root] * e.stride + UNI_HEAD;
+  if (span->comm->rank == call->root && call->block)
+    memcpy(payload, call->send, call->block);
+  status = broadcast_at_source(span, call, payload, call->block);
+  if (!status && span->local->rank == 0 && !(status = uni_across_enter_begin(span, &e, call->block)))
+    status = uni_across_enter_end(span, call, &e);
+  if (!status)
+    status = span->machine == span->machine_of[call->root]
+                 ? uni_across_tell(span)
+                 : here(span, unisono_broadcast(payload, call->block, UNISONO_UINT8, 0, span->local));
+  if (!status && span->comm->rank != call->root && call->block)
+    memcpy(call->recv, payload, call->block);
   return status;
+}
+
+/* Large: while a chunk is between the machines, the root's machine broadcasts the next, and the others the
+ * one before. */
+struct chunk {
+  char *at, *bounce;
+  size_t n, from, share; /* this rank carries `share` bytes from `from` on */
+  int columns;
+  uni_engine_request request;
+};
+
+static unisono_status begin_chunk(struct uni_span *span, const struct uni_call *call, struct chunk *c) {
+  int source = span->machine_of[call->root];
+  if (!c->share)
+    return UNISONO_OK;
+  if (span->machine == source)
+    memcpy(c->bounce, c->at + c->from, c->share);
+  unisono_status status =
+      span->carrier->engine->broadcast(span->column, c->bounce, c->share, source, &c->request);
+  return here(span, status);
+}
+
+static unisono_status await_chunk(struct uni_span *span, const struct uni_call *call, struct chunk *c) {
+  return c->share ? uni_span_wait(span, &c->request, uni_kind_name(call->kind)) : UNISONO_OK;
+}
+
+static unisono_status spread_chunk(struct uni_span *span, const struct uni_call *call,
+                                   const struct chunk *c) {
+  if (span->machine == span->machine_of[call->root])
+    return UNISONO_OK;
+  if (c->share)
+    memcpy(c->at + c->from, c->bounce, c->share);
+  uni_across_limit(span, true);
+  return here(span, share_here(span, c->at, c->n, c->columns));
+}
+
+static struct chunk chunk_of(const struct uni_span *span, char *at, size_t n, char *bounce) {
+  struct chunk c = {.at = at, .n = n, .bounce = bounce, .columns = uni_select_columns(span, n)};
+  if (span->local->rank < c.columns)
+    uni_across_share(n, c.columns, span->local->rank, &c.from, &c.share);
+  return c;
+}
+
+static unisono_status broadcast_large(struct uni_span *span, const struct uni_call *call) {
+  size_t most = uni_select_piece(span, call->block, true), at = 0;
+  char *bounce = uni_span_bounce(span, 2 * (most + UNI_LINE)); /* one column may carry all of it */
+  struct chunk chunks[2], *before = NULL;
+  unisono_status status = bounce ? UNISONO_OK : UNISONO_ERROR_MEMORY;
+  for (size_t k = 0; at < call->block && !status; k++, at += most) {
+    struct chunk *now = &chunks[k % 2];
+    *now = chunk_of(span, (char *)call->recv + at, call->block - at < most ? call->block - at : most,
+                    bounce + k % 2 * (most + UNI_LINE));
+    status = broadcast_at_source(span, call, now->at, now->n);
+    span->abandoned |= status && before && before->share; /* is under way */
+    if (!status && before)
+      status = await_chunk(span, call, before);
+    if (!status)
+      status = begin_chunk(span, call, now);
+    if (!status && before && (status = spread_chunk(span, call, before)))
+      span->abandoned = true;
+    before = now;
+  }
+  if (!status && before)
+    status = await_chunk(span, call, before);
+  return status || !before ? status : spread_chunk(span, call, before);
+}
+
+unisono_status uni_across_broadcast(struct uni_span *span, const struct uni_call *call) {
+  size_t most = uni_across_most_riding(span);
+  if (call->block <= (most < SMALL ? most : SMALL))
+    return broadcast_small(span, call);
+  unisono_status status = uni_across_enter(span, call);
+  return status ? status : broadcast_large(span, call);
 }
 
 /* ---- all_gather, all_gatherv: a window of every rank's block at a time */
@@ -174,7 +229,7 @@ static unisono_status spread(struct window *w, int columns) {
 
 static unisono_status gather_window(struct window *w) {
   lay_out(w);
-  int columns = uni_select_columns(w->base[w->span->machines], w->span->columns);
+  int columns = uni_select_columns(w->span, w->base[w->span->machines]);
   uni_across_limit(w->span, true);
   unisono_status status = gather_here(w);
   if (status)
@@ -213,7 +268,7 @@ unisono_status uni_across_gather(struct uni_span *span, const struct uni_call *c
                      .bytes = calloc(machines, sizeof *w.bytes),
                      .displs = calloc(machines, sizeof *w.displs)};
   unisono_status status = w.place && w.base && w.bytes && w.displs
-                              ? uni_across_enter(span, call, NULL, NULL)
+                              ? uni_across_enter(span, call)
                               : uni_fail(UNISONO_ERROR_MEMORY, "no memory for %d ranks", span->comm->size);
   if (!status)
     status = gather_windows(&w);

@@ -166,14 +166,14 @@ static unisono_status compare_counts(struct uni_span *span, const struct uni_cal
                               "rank %d sends %llu elements to rank %d, which awaits %zu in all_to_allv", r,
                               (unsigned long long)theirs[r], span->comm->rank, call->recv_counts[r]);
   free(theirs);
-  return status ? status : uni_across_enter(span, call, NULL, NULL); /* nobody has found a difference */
+  return status ? status : uni_across_enter(span, call); /* nobody has found a difference */
 }
 
 unisono_status uni_across_exchange(struct uni_span *span, const struct uni_call *call) {
   struct parcels p;
   unisono_status status = parcels_new(span->comm->size, &p);
   if (!status)
-    status = uni_across_enter(span, call, NULL, NULL);
+    status = uni_across_enter(span, call);
   if (!status && call->kind == UNI_ALL_TO_ALLV)
     status = compare_counts(span, call);
   if (!status) {

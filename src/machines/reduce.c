@@ -34,6 +34,11 @@ static struct reduction reduction_of(struct uni_span *span, const struct uni_cal
                             .narrow = narrow};
 }
 
+/* Do sums travel in 16 bits? Then they are not begun before they are awaited: it takes two trips. */
+static bool travels_narrow(const struct reduction *r) {
+  return r->narrow && r->span->carrier->narrow;
+}
+
 /* ---- the elements, and what becomes of the sums */
 
 #define FINISH(type, quiet)                                                                                  \
@@ -86,58 +91,62 @@ static void deliver_block(const struct reduction *r, const char *results, size_t
            (stop - begin) * element);
 }
 
-/* ---- small: the machines' sums ride with the entries, and everybody adds them up, in the machines' order */
-
-static unisono_status fill_rider(struct uni_span *span, const struct uni_call *call, void *rider) {
-  struct reduction r = reduction_of(span, call);
-  _Alignas(64) unsigned char wide[UNI_RIDER];
-  return unisono_reduce(elements(&r, 0, r.total, wide), rider, r.total, r.dtype, r.op, 0, span->local);
-}
-
-static unisono_status reduce_small(const struct reduction *r) {
-  _Alignas(64) unsigned char sums[UNI_RIDER];
-  const struct uni_entry *entries;
-  unisono_status status = uni_across_enter(r->span, r->call, fill_rider, &entries);
-  const void **in = status ? NULL : malloc((size_t)r->span->machines * sizeof *in);
-  if (!in)
-    return status ? status : uni_fail(UNISONO_ERROR_MEMORY, "no memory for %d machines", r->span->machines);
-  for (int m = 0; m < r->span->machines; m++)
-    in[m] = entries[m].rider;
-  void *out = sums;
-  uint64_t fpenv = uni_fpenv_enter();
-  r->span->comm->kernels->fold[r->dtype][r->op](&out, 1, in, (size_t)r->span->machines, r->total);
-  uni_fpenv_leave(fpenv);
-  finish(r, sums, r->total);
-  char *place = whole_place(r, 0);
-  if (place && r->total)
-    memcpy(place, sums, r->total * r->call->element);
-  deliver_block(r, (char *)sums, 0, r->total);
-  free(in);
-  return UNISONO_OK;
-}
-
-/* ---- large: chunk by chunk, a slice a column */
+/* ---- chunk by chunk, a slice a column: reduced on each machine, summed up between them, gathered on each.
+ * What is between the machines is under way while the machine reduces the next chunk and gathers the one
+ * before. */
 
 struct chunk {
   size_t from, n;
   int columns;
   size_t slice_from, slice_n; /* this rank's, within the chunk; n 0: none */
-  char *slice, *wide, *results;
+  bool enters;                /* the first one, with which the machines compare their calls */
+  bool rides;                 /* its slice is sent with the entry */
+  char *slices;  /* a machine's sum of this rank's slice; where the machines swap them, one for each, */
+  size_t stride; /* so far apart; else 0 */
+  struct uni_entering entering;
+  struct uni_swap sums;
+  uni_engine_request all_reduce;
 };
 
+static char *own_slice(const struct reduction *r, const struct chunk *c) {
+  return c->slices + (size_t)r->span->machine * c->stride;
+}
+
 /* Each column's rank gets the machine's sum of its slice. */
-static unisono_status reduce_here(const struct reduction *r, const struct chunk *c) {
-  const char *in = elements(r, c->from, c->n, c->wide);
+static unisono_status reduce_here(const struct reduction *r, const struct chunk *c, void *wide) {
+  const char *in = elements(r, c->from, c->n, wide);
+  char *slice = own_slice(r, c);
   unisono_comm *local = r->span->local;
-  if (local->size == c->columns && c->n % (size_t)c->columns == 0)
-    return unisono_reduce_scatter(in, c->slice, c->slice_n, r->dtype, r->op, local);
   unisono_status status = UNISONO_OK;
-  for (int i = 0; i < c->columns && !status; i++) {
-    size_t from, n;
-    uni_across_share(c->n, c->columns, i, &from, &n);
-    status = unisono_reduce(in + from * r->element, c->slice, n, r->dtype, r->op, i, local);
-  }
-  return status;
+  uni_across_limit(r->span, true);
+  if (local->size == c->columns && c->n % (size_t)c->columns == 0)
+    status = unisono_reduce_scatter(in, slice, c->slice_n, r->dtype, r->op, local);
+  else
+    for (int i = 0; i < c->columns && !status; i++) {
+      size_t from, n;
+      uni_across_share(c->n, c->columns, i, &from, &n);
+      status = unisono_reduce(in + from * r->element, slice, n, r->dtype, r->op, i, local);
+    }
+  return status ? uni_span_failed(r->span, status) : UNISONO_OK;
+}
+
+/* Payload that does not ride with the entries waits for them: who has died does not answer, and a large
+ * message to it crashes MPICH 5.0.2. */
+static unisono_status begin_across(const struct reduction *r, struct chunk *c) {
+  struct uni_span *span = r->span;
+  unisono_status status = UNISONO_OK;
+  size_t bytes = c->slice_n * r->element;
+  if (c->enters && (bytes || span->local->rank == 0))
+    status = uni_across_enter_begin(span, &c->entering, c->rides ? bytes : 0);
+  if (!status && c->enters && bytes && !c->rides)
+    status = uni_across_enter_end(span, r->call, &c->entering);
+  if (status || !bytes || c->rides || travels_narrow(r))
+    return status;
+  if (c->stride)
+    return uni_swap_begin(span, c->slices, bytes, c->stride, &c->sums);
+  status =
+      span->carrier->engine->all_reduce(span->column, c->slices, c->slice_n, r->dtype, r->op, &c->all_reduce);
+  return status ? uni_span_failed(span, status) : UNISONO_OK;
 }
 
 static unisono_status reduce_across_narrow(const struct reduction *r, const struct chunk *c) {
@@ -149,39 +158,55 @@ static unisono_status reduce_across_narrow(const struct reduction *r, const stru
   unisono_status status = uni_narrow_open(&w);
   if (status)
     return uni_span_failed(r->span, status);
-  status = uni_narrow_scatter(&w, (const float *)(const void *)c->slice);
+  status = uni_narrow_scatter(&w, (const float *)(const void *)own_slice(r, c));
   if (!status) {
     finish(r, w.sums, w.own);
     status = uni_narrow_gather(&w, (const uint16_t *)(const void *)w.sums);
   }
   if (!status)
-    memcpy(c->slice, w.wire, w.n * sizeof *w.wire);
+    memcpy(own_slice(r, c), w.wire, w.n * sizeof *w.wire);
   uni_narrow_close(&w);
   return status;
 }
 
-static unisono_status reduce_across(const struct reduction *r, const struct chunk *c) {
-  if (!c->slice_n)
-    return UNISONO_OK;
-  if (r->narrow && r->span->carrier->narrow)
+/* In the machines' order, whoever folds. */
+static void fold_slices(const struct reduction *r, const struct chunk *c) {
+  const void *in[UNI_MOST_RIDING];
+  void *out = own_slice(r, c);
+  for (int m = 0; m < r->span->machines; m++)
+    in[m] = c->slices + (size_t)m * c->stride;
+  uint64_t fpenv = uni_fpenv_enter();
+  r->span->comm->kernels->fold[r->dtype][r->op](&out, 1, in, (size_t)r->span->machines, c->slice_n);
+  uni_fpenv_leave(fpenv);
+}
+
+static unisono_status end_across(const struct reduction *r, struct chunk *c) {
+  const char *what = uni_kind_name(r->call->kind);
+  unisono_status status = UNISONO_OK;
+  if (c->enters && (c->rides || !c->slice_n) && (c->slice_n || r->span->local->rank == 0))
+    status = uni_across_enter_end(r->span, r->call, &c->entering);
+  if (status || !c->slice_n)
+    return status;
+  if (travels_narrow(r))
     return reduce_across_narrow(r, c);
-  uni_engine_request request;
-  unisono_status status =
-      r->span->carrier->engine->all_reduce(r->span->column, c->slice, c->slice_n, r->dtype, r->op, &request);
-  status = status ? uni_span_failed(r->span, status)
-                  : uni_span_wait(r->span, &request, uni_kind_name(r->call->kind));
-  if (!status)
-    finish(r, c->slice, c->slice_n);
-  return status;
+  if (!c->rides)
+    status = c->stride ? uni_swap_end(r->span, &c->sums, what) : uni_span_wait(r->span, &c->all_reduce, what);
+  if (status)
+    return status;
+  if (c->stride)
+    fold_slices(r, c);
+  finish(r, own_slice(r, c), c->slice_n);
+  return UNISONO_OK;
 }
 
 /* The slices' results to all ranks of the machine. */
-static unisono_status gather_here(const struct reduction *r, const struct chunk *c, char *to) {
+static unisono_status share_slices(const struct reduction *r, const struct chunk *c, char *to) {
   unisono_comm *local = r->span->local;
   unisono_dtype dtype = r->call->dtype;
+  char *slice = own_slice(r, c);
   if (c->columns == 1) {
-    if (local->rank == 0)
-      memcpy(to, c->slice, c->n * r->call->element);
+    if (local->rank == 0 && c->n)
+      memcpy(to, slice, c->n * r->call->element);
     return unisono_broadcast(to, c->n, dtype, 0, local);
   }
   size_t *counts = calloc(2 * (size_t)local->size, sizeof *counts);
@@ -190,50 +215,102 @@ static unisono_status gather_here(const struct reduction *r, const struct chunk 
   for (int i = 0; i < c->columns; i++)
     uni_across_share(c->n, c->columns, i, &counts[local->size + i], &counts[i]);
   unisono_status status =
-      unisono_all_gatherv(c->slice, c->slice_n, to, counts, counts + local->size, dtype, local);
+      unisono_all_gatherv(slice, c->slice_n, to, counts, counts + local->size, dtype, local);
   free(counts);
   return status;
 }
 
-static unisono_status reduce_chunk(const struct reduction *r, const struct chunk *c) {
-  char *place = whole_place(r, c->from), *to = place ? place : c->results;
+static unisono_status gather_here(const struct reduction *r, const struct chunk *c, char *results) {
+  char *place = whole_place(r, c->from), *to = place ? place : results;
+  if (!machine_needs(r))
+    return c->enters ? uni_across_tell(r->span) : UNISONO_OK;
   uni_across_limit(r->span, true);
-  unisono_status status = reduce_here(r, c);
-  if (status)
-    return uni_span_failed(r->span, status);
-  status = reduce_across(r, c);
-  if (status || !machine_needs(r))
-    return status;
-  status = gather_here(r, c, to);
+  unisono_status status = share_slices(r, c, to);
   if (status)
     return uni_span_failed(r->span, status);
   deliver_block(r, to, c->from, c->n);
   return UNISONO_OK;
 }
 
-static unisono_status reduce_large(const struct reduction *r) {
+/* How all chunks are done, and the memory that they need. */
+struct plan {
+  bool swaps;  /* the machines swap their sums, and each adds them up; else the engine does */
+  size_t most; /* elements of a chunk */
+  int columns;
+  size_t room; /* of a slice, with an entry before it */
+  char *areas[2], *wide, *results;
+  struct uni_entry entry;
+};
+
+static size_t whole_lines(size_t bytes) {
+  return (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
+}
+
+static unisono_status make_plan(const struct reduction *r, struct plan *p) {
   struct uni_span *span = r->span;
-  unisono_status status = uni_across_enter(span, r->call, NULL, NULL);
-  if (status)
-    return status;
-  size_t most = UNI_CHUNK / r->element * (size_t)span->columns;
-  most = most < r->total ? most : r->total;
-  char *bounce = uni_span_bounce(span, 3 * (most + 16) * r->element);
+  size_t most = uni_select_piece(span, r->total * r->element, p->swaps) / r->element, least, whole;
+  p->most = most < r->total ? most : r->total;
+  p->columns = uni_select_reducers(span, p->most * r->element, p->swaps);
+  p->room = UNI_HEAD + whole_lines((p->most + (size_t)p->columns - 1) / (size_t)p->columns * r->element);
+  least = whole_lines(uni_across_block(span, 0));
+  p->room = p->room < least ? least : p->room;
+  whole = whole_lines((p->most + 16) * r->element);
+  size_t area = p->room * (p->swaps ? (size_t)span->machines : 1);
+  char *bounce = uni_span_bounce(span, 2 * area + 2 * whole);
   if (!bounce)
     return UNISONO_ERROR_MEMORY;
-  for (size_t from = 0; from < r->total && !status; from += most) {
-    struct chunk c = {.from = from, .n = r->total - from < most ? r->total - from : most, .slice = bounce};
-    c.wide = bounce + (most + 16) * r->element;
-    c.results = c.wide + (most + 16) * r->element;
-    c.columns = uni_select_columns(c.n * r->element, span->columns);
-    if (span->local->rank < c.columns)
-      uni_across_share(c.n, c.columns, span->local->rank, &c.slice_from, &c.slice_n);
-    status = reduce_chunk(r, &c);
-  }
-  return status;
+  p->areas[0] = bounce;
+  p->areas[1] = bounce + area;
+  p->wide = bounce + 2 * area;
+  p->results = p->wide + whole;
+  return UNISONO_OK;
+}
+
+static struct chunk chunk_of(const struct reduction *r, const struct plan *p, size_t from, char *area) {
+  struct chunk c = {.from = from, .n = r->total - from < p->most ? r->total - from : p->most};
+  size_t slice, unused;
+  c.columns = p->columns;
+  if (r->span->local->rank < c.columns)
+    uni_across_share(c.n, c.columns, r->span->local->rank, &c.slice_from, &c.slice_n);
+  uni_across_share(c.n, c.columns, 0, &unused, &slice);
+  c.enters = p->swaps && from == 0;
+  c.rides = c.enters && slice * r->element <= uni_across_most_riding(r->span);
+  c.slices = area + UNI_HEAD;
+  c.stride = p->swaps ? p->room : 0;
+  c.entering = (struct uni_entering){.mine = p->entry, .blocks = area, .stride = p->room};
+  return c;
+}
+
+static unisono_status reduce_chunks(const struct reduction *r, const struct plan *p) {
+  struct chunk chunks[2], *before = NULL;
+  unisono_status status = UNISONO_OK;
+  size_t from = 0, k = 0;
+  do {
+    struct chunk *now = &chunks[k % 2];
+    *now = chunk_of(r, p, from, p->areas[k % 2]);
+    status = reduce_here(r, now, p->wide);
+    r->span->abandoned |= status && before && before->slice_n; /* is under way */
+    if (!status && before)
+      status = end_across(r, before);
+    if (!status)
+      status = begin_across(r, now);
+    if (!status && before && (status = gather_here(r, before, p->results)))
+      r->span->abandoned = true;
+    before = now;
+    from += p->most;
+    k++;
+  } while (from < r->total && !status);
+  if (!status)
+    status = end_across(r, before);
+  return status ? status : gather_here(r, before, p->results);
 }
 
 unisono_status uni_across_reduce(struct uni_span *span, const struct uni_call *call) {
   struct reduction r = reduction_of(span, call);
-  return r.total * r.element <= UNI_RIDER ? reduce_small(&r) : reduce_large(&r);
+  struct plan plan = {.swaps = !travels_narrow(&r) && uni_select_swaps(span, r.total * r.element)};
+  unisono_status status =
+      plan.swaps ? uni_across_enter_here(span, call, &plan.entry) : uni_across_enter(span, call);
+  if (!status)
+    status = make_plan(&r, &plan);
+  return status ? status : reduce_chunks(&r, &plan);
 }

@@ -74,6 +74,7 @@ static unisono_status open_carrier(struct uni_cluster *cluster, const char *name
     free(c);
     return status;
   }
+  c->link = uni_link_default;
   atomic_init(&c->uses, 1);
   *out = c;
   return UNISONO_OK;
@@ -173,6 +174,9 @@ unisono_status uni_span_wait(struct uni_span *span, uni_engine_request *request,
   if (!status)
     return UNISONO_OK;
   span->abandoned = true;
+  /* What an engine fails of (a call that differs, a rank that died), others can say in better words. */
+  for (int64_t end = uni_now() + VERDICT_MS * UNI_MS; !uni_comm_is_broken(span->local) && uni_now() < end;)
+    uni_sleep_ms(1);
   return uni_comm_is_broken(span->local) ? uni_comm_failure(span->local) : uni_span_failed(span, status);
 }
 
@@ -199,19 +203,26 @@ static bool allocate(struct uni_span *span, int n) {
   span->local_of = calloc(size, sizeof(int));
   span->first = calloc(size + 1, sizeof(int));
   span->order = calloc(size, sizeof(int));
-  return span->cluster_ranks && span->machine_of && span->local_of && span->first && span->order;
+  span->block_bytes = calloc(2 * size, sizeof(int));
+  span->block_displs = span->block_bytes ? span->block_bytes + n : NULL;
+  return span->cluster_ranks && span->machine_of && span->local_of && span->first && span->order &&
+         span->block_bytes;
 }
 
 /* Machines are numbered in the order of their lowest ranks, and so are the ranks of each. */
-static void fill_tables(struct uni_span *span, int n) {
-  const int *machine = span->carrier->cluster->roster.machine;
+static bool fill_tables(struct uni_span *span, int n) {
+  const struct uni_roster *roster = &span->carrier->cluster->roster;
+  int *number = calloc((size_t)roster->machines, sizeof *number); /* of the cluster's machine, plus one */
+  if (!number)
+    return false;
   for (int r = 0; r < n; r++) {
-    int same = 0;
-    while (machine[span->cluster_ranks[same]] != machine[span->cluster_ranks[r]])
-      same++;
-    span->machine_of[r] = same < r ? span->machine_of[same] : span->machines++;
-    span->local_of[r] = span->first[span->machine_of[r] + 1]++; /* a count, up to here */
+    int *here = &number[roster->machine[span->cluster_ranks[r]]];
+    if (*here == 0)
+      *here = ++span->machines;
+    span->machine_of[r] = *here - 1;
+    span->local_of[r] = span->first[*here]++; /* a count, up to here */
   }
+  free(number);
   span->columns = n;
   for (int m = 0; m < span->machines; m++) {
     span->columns = span->first[m + 1] < span->columns ? span->first[m + 1] : span->columns;
@@ -219,6 +230,7 @@ static void fill_tables(struct uni_span *span, int n) {
   }
   for (int r = 0; r < n; r++)
     span->order[span->first[span->machine_of[r]] + span->local_of[r]] = r;
+  return true;
 }
 
 /* A rank that has left may have done its part before, and what it sent may be on its way. */
@@ -273,8 +285,10 @@ static void free_span(struct uni_span *span) {
   if (span->line)
     uni_line_close(span);
   destroy_local(span->local);
-  if (!span->abandoned)
+  if (!span->abandoned) {
     free(span->bounce);
+    free(span->block_bytes);
+  }
   free(span->cluster_ranks);
   free(span->machine_of);
   free(span->local_of);
@@ -323,16 +337,16 @@ static unisono_status make_shell(struct uni_carrier *carrier, unisono_comm *loca
                          .kernels = local->kernels};
   pthread_mutex_init(&comm->text_lock, NULL);
   span->carrier = carrier;
+  span->link = carrier->link;
   span->comm = comm;
   span->local = local;
-  if (uni_queue_open(comm)) {
+  memcpy(span->cluster_ranks, cluster_ranks, (size_t)n * sizeof *cluster_ranks);
+  if (uni_queue_open(comm) || !fill_tables(span, n)) {
     discard(comm);
-    return UNISONO_ERROR_MEMORY;
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a communicator of %d ranks", n);
   }
   /* never empty: its operations go to the line, by the way of those that have to wait for others */
   atomic_init(&comm->queue->collectives, 1);
-  memcpy(span->cluster_ranks, cluster_ranks, (size_t)n * sizeof *cluster_ranks);
-  fill_tables(span, n);
   for (int r = 0; r < n; r++)
     if (cluster_ranks[r] == carrier->cluster->roster.rank)
       comm->rank = r;
@@ -387,6 +401,8 @@ unisono_status uni_span_open(struct uni_world *world, struct uni_roster *roster,
   for (int r = 0; r < n; r++)
     ranks[r] = r;
   status = begin(carrier, local, ranks, n, id, comm);
+  if (!status && (status = uni_span_measure((*comm)->span)))
+    uni_span_destroy(*comm);
   uni_carrier_put(carrier); /* the communicator has its own use of it */
   free(ranks);
   return status;

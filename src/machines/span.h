@@ -14,12 +14,24 @@
 #include "machines/cluster.h"
 #include "p2p/p2p.h"
 
+/* What it costs; picoseconds, alike on all ranks of a cluster. */
+struct uni_link {
+  uint64_t latency; /* of a step between machines, one rank of each taking part */
+  uint64_t column;  /* what each further rank of a machine adds to that */
+  uint64_t line;    /* 64 bytes that a machine sends and receives */
+  uint64_t turn;    /* a step within a machine */
+  uint64_t copy;    /* 64 bytes reduced, or gathered, within a machine */
+};
+extern const struct uni_link uni_link_default;
+
 /* The engine of a cluster, opened once for all communicators. */
 struct uni_carrier {
   const struct uni_engine *engine;
   void *world;
   struct uni_cluster *cluster;
   bool narrow; /* sums of 16-bit floats travel in 16 bits: narrow.h */
+  struct uni_link link;
+  bool forced; /* the engine's algorithm, by the user */
   _Atomic int uses;
 };
 
@@ -39,12 +51,14 @@ struct uni_span {
   int columns;                /* ranks of each machine that talk to other machines in collectives */
   void *column;               /* of this rank; NULL: it is in none */
   void *whole;                /* all ranks */
-  uint64_t sequence;          /* of the collective under way or done last */
-  int64_t deadline;           /* of the operation under way */
-  int64_t lost_at;            /* when a member was seen to be gone; 0: not */
-  char *bounce;               /* what the engine reads and writes; abandoned with its requests */
+  struct uni_link link;       /* its carrier's */
+  int *block_bytes, *block_displs; /* the engine's, while it gathers: an entry a machine */
+  uint64_t sequence;               /* of the collective under way or done last */
+  int64_t deadline;                /* of the operation under way */
+  int64_t lost_at;                 /* when a member was seen to be gone; 0: not */
+  char *bounce;                    /* what the engine reads and writes; abandoned with its requests */
   size_t bounce_bytes;
-  bool abandoned;
+  bool abandoned;        /* what is the engine's stays its */
   struct uni_line *line; /* started operations: line.h */
 };
 
@@ -57,6 +71,9 @@ unisono_status uni_span_part(unisono_comm *comm, const int *ranks, int n, uint32
                              unisono_comm **part);
 
 unisono_status uni_span_destroy(unisono_comm *comm);
+
+/* All ranks: finds out what their carrier's link costs. */
+unisono_status uni_span_measure(struct uni_span *span);
 
 /* Breaks it everywhere; returns the failure that counts. */
 unisono_status uni_span_break(struct uni_span *span, unisono_status status, const char *format, ...)

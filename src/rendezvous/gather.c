@@ -249,7 +249,7 @@ static unisono_status name_missing(const struct uni_gathering *g) {
 
 static void number_machines(const struct uni_gathering *g, struct uni_roster *roster) {
   for (int r = 0; r < g->size; r++) {
-    int same = 0;
+    int same = r && g->places[r] == g->places[r - 1] ? r - 1 : 0; /* mostly, neighbours share a machine */
     while (g->places[same] != g->places[r])
       same++;
     roster->machine[r] = same < r ? roster->machine[same] : roster->machines++;
