@@ -17,6 +17,12 @@ _groups: weakref.WeakSet[ProcessGroupUnisono] = weakref.WeakSet()
 _default: ProcessGroupUnisono | None = None  # the default group's, whose world the others share
 
 
+def backend_of(group: dist.ProcessGroup) -> torch._C._distributed_c10d.Backend:
+    """For CPU tensors; out of what TORCH_DISTRIBUTED_DEBUG=DETAIL wraps around it."""
+    backend = group._get_backend(torch.device("cpu"))
+    return getattr(backend, "wrapped_pg", backend)
+
+
 def current_default() -> ProcessGroupUnisono | None:
     """The backend of the default process group, if it is unisono."""
     if _default is not None and not _default.is_shut_down:
@@ -24,7 +30,7 @@ def current_default() -> ProcessGroupUnisono | None:
     if not dist.is_initialized():
         return None
     try:  # shrink_group has put another one in its place
-        backend = dist.group.WORLD._get_backend(torch.device("cpu"))
+        backend = backend_of(dist.group.WORLD)
     except RuntimeError:
         return None
     return backend if isinstance(backend, ProcessGroupUnisono) else None
