@@ -25,7 +25,7 @@ static Tensor flatten(const Tensor &t, Flat::Use use) {
 
 Flat::Flat(const Tensor &tensor, Use use) : original_(tensor), flat_(flatten(tensor, use)) {}
 
-void Flat::finish() {
+void Flat::finish() const {
   if (flat_.is_same(original_))
     return;
   at::NoGradGuard no_grad;
