@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Sequence
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed import _dist2
 
 from . import _backend
 
@@ -68,6 +70,18 @@ def create(options: dist.distributed_c10d._DistributedBackendOptions, _: object)
     return group
 
 
+def create_by_itself(store: dist.Store, rank: int, size: int, timeout: timedelta,
+                     device: torch.device) -> dist.ProcessGroup:
+    """Called by torch.distributed._dist2.new_group: a group that belongs to no default one."""
+    custom = dist.ProcessGroup.BackendType.CUSTOM
+    group = dist.ProcessGroup(store, rank, size)
+    group._set_default_backend(custom)
+    backend = ProcessGroupUnisono(store, rank, size, timeout, list(range(size)), None)
+    group._register_backend(torch.device("cpu"), custom, backend)
+    _groups.add(backend)
+    return group
+
+
 @atexit.register
 def _leave() -> None:
     """Without destroy_process_group: ends the groups' threads while there is an interpreter for their callbacks."""
@@ -79,3 +93,4 @@ def register() -> None:
     """Make "unisono" a backend for CPU tensors."""
     if "unisono" not in dist.Backend.backend_list:
         dist.Backend.register_backend("unisono", create, extended_api=True, devices=["cpu"])
+        _dist2.register_backend("unisono", create_by_itself)
