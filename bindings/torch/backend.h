@@ -1,6 +1,7 @@
 /* The torch.distributed backend "unisono". */
 #pragma once
 
+#include <ATen/ThreadLocalState.h>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
 #include <unistd.h>
@@ -98,7 +99,8 @@ private:
     bool is_async;
   };
 
-  /* Runs a collective in its turn: here, when the caller waits for it and nothing is before it. */
+  /* Runs a collective in its turn: here, when the caller waits for it and nothing is before it. Another
+   * thread runs it under the caller's modes, as inference mode. */
   template <typename Run>
   WorkPtr perform(const Call &call, const vector<Tensor> &inputs, vector<Tensor> outputs, Run run);
   template <typename Start>
@@ -163,7 +165,7 @@ WorkPtr ProcessGroupUnisono::perform(const Call &call, const vector<Tensor> &inp
     work->complete(nullptr);
     return work;
   }
-  queue_->push(work, std::move(body));
+  queue_->push(work, at::wrapPropagateTLSState(std::function<void()>(std::move(body))));
   if (!call.is_async && !is_coalescing_)
     work->wait();
   return noted(work);

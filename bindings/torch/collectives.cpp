@@ -1,6 +1,8 @@
 /* The collectives: each checks its tensors and calls the library. */
 #include <ATen/ATen.h>
 
+#include <numeric>
+
 #include "backend.h"
 
 namespace unisono {
@@ -57,6 +59,32 @@ static bool all_equal(const vector<Tensor> &tensors) {
     if (t.numel() != tensors[0].numel())
       return false;
   return true;
+}
+
+/* ---- parts of different sizes */
+
+/* Where each rank's part lies, in the library's elements: one behind the other. */
+struct Parts {
+  void add(size_t count) {
+    displs.push_back(end);
+    counts.push_back(count);
+    end += count;
+  }
+  vector<size_t> counts, displs;
+  size_t end = 0;
+};
+
+static Parts parts(const vector<Tensor> &list) {
+  Parts p;
+  for (const Tensor &t : list)
+    p.add(elements(t).count);
+  return p;
+}
+
+static void all_gather_parts(unisono_comm *comm, const Tensor &send, void *recv, const Parts &to) {
+  Elements e = elements(send);
+  check(unisono_all_gatherv(send.const_data_ptr(), e.count, recv, to.counts.data(), to.displs.data(), e.dtype,
+                            comm));
 }
 
 /* ---- reductions */
@@ -194,22 +222,14 @@ WorkPtr ProcessGroupUnisono::reduce_scatter(vector<Tensor> &outputs, vector<vect
 /* ---- sparse: the sum of the ranks' indices and values, as they are gathered */
 
 static Tensor gather_rows(unisono_comm *comm, const Tensor &mine, const vector<int64_t> &rows) {
-  int64_t total = 0, row = c10::multiply_integers(mine.sizes().slice(1));
-  vector<size_t> counts, displs;
-  vector<int64_t> sizes = mine.sizes().vec();
+  size_t row = elements(at::empty(mine.sizes().slice(1), mine.options())).count;
+  Parts to;
   for (int64_t r : rows)
-    total += r;
-  sizes[0] = total;
+    to.add((size_t)r * row);
+  vector<int64_t> sizes = mine.sizes().vec();
+  sizes[0] = std::accumulate(rows.begin(), rows.end(), (int64_t)0);
   Tensor all = at::empty(sizes, mine.options());
-  size_t pairs = at::isComplexType(mine.scalar_type()) ? 2 : 1, at = 0;
-  for (int64_t r : rows) {
-    counts.push_back((size_t)(r * row) * pairs);
-    displs.push_back(at);
-    at += counts.back();
-  }
-  Elements e = elements(mine);
-  check(unisono_all_gatherv(mine.const_data_ptr(), e.count, all.data_ptr(), counts.data(), displs.data(),
-                            e.dtype, comm));
+  all_gather_parts(comm, mine, all.data_ptr(), to);
   return all;
 }
 
@@ -357,29 +377,15 @@ WorkPtr ProcessGroupUnisono::allgather_into_tensor_coalesced(vector<Tensor> &out
       });
 }
 
-/* Parts of different sizes: all ranks see the same list. */
-static void all_gather_uneven(unisono_comm *comm, const FlatList &out, const vector<Tensor> &outputs,
-                              const Tensor &input) {
-  vector<size_t> counts, displs;
-  size_t at = 0;
-  for (const Tensor &output : outputs) {
-    counts.push_back(elements(output).count);
-    displs.push_back(at);
-    at += counts.back();
-  }
-  Elements e = elements(input);
-  Tensor send = apart(input, out.tensor(), nullptr);
-  check(unisono_all_gatherv(send.const_data_ptr(), e.count, out.tensor().data_ptr(), counts.data(),
-                            displs.data(), e.dtype, comm));
-}
-
 void ProcessGroupUnisono::all_gather_list(unisono_comm *comm, const vector<Tensor> &outputs,
                                           const Tensor &input) const {
   FlatList out(outputs, Flat::output);
-  if (all_equal(outputs))
+  if (all_equal(outputs)) {
     all_gather_tensor(comm, out.tensor(), input);
-  else
-    all_gather_uneven(comm, out, outputs, Flat(input, Flat::input).tensor());
+  } else {
+    Tensor send = apart(Flat(input, Flat::input).tensor(), out.tensor(), nullptr);
+    all_gather_parts(comm, send, out.tensor().data_ptr(), parts(outputs));
+  }
   out.finish();
 }
 
@@ -415,14 +421,9 @@ WorkPtr ProcessGroupUnisono::allgather_coalesced(vector<vector<Tensor>> &outputs
                  });
 }
 
-/* Where each rank's part lies, in the library's elements. */
-struct Parts {
-  vector<size_t> counts, displs;
-};
-
 /* `splits` are rows of the first dimension; none of them: equal parts. */
 static Parts parts(const char *what, const Tensor &t, const vector<int64_t> &splits, int size) {
-  int64_t rows = t.dim() ? t.size(0) : 1, sum = 0;
+  int64_t rows = t.dim() ? t.size(0) : 1, left = rows;
   TORCH_CHECK(!splits.empty() || rows % size == 0, "unisono: all_to_all: the first dimension of the ", what,
               ", ", rows, ", is no multiple of the ", size, " ranks");
   TORCH_CHECK(splits.empty() || (int)splits.size() == size, "unisono: all_to_all: ", splits.size(),
@@ -432,12 +433,11 @@ static Parts parts(const char *what, const Tensor &t, const vector<int64_t> &spl
   for (int r = 0; r < size; r++) {
     int64_t count = splits.empty() ? rows / size : splits[(size_t)r];
     TORCH_CHECK(count >= 0, "unisono: all_to_all: a split of the ", what, " is negative");
-    p.counts.push_back((size_t)count * row);
-    p.displs.push_back((size_t)sum * row);
-    sum += count;
+    p.add((size_t)count * row);
+    left -= count;
   }
-  TORCH_CHECK(sum == rows, "unisono: all_to_all: the splits of the ", what, " make ", sum, " rows, it has ",
-              rows);
+  TORCH_CHECK(left == 0, "unisono: all_to_all: the splits of the ", what, " make ", rows - left,
+              " rows, it has ", rows);
   return p;
 }
 
@@ -461,17 +461,6 @@ WorkPtr ProcessGroupUnisono::alltoall_base(Tensor &output, Tensor &input, vector
                    exchange(comm, out.tensor(), to, in.tensor(), from);
                    out.finish();
                  });
-}
-
-static Parts parts(const vector<Tensor> &list) {
-  Parts p;
-  size_t at = 0;
-  for (const Tensor &t : list) {
-    p.counts.push_back(elements(t).count);
-    p.displs.push_back(at);
-    at += p.counts.back();
-  }
-  return p;
 }
 
 WorkPtr ProcessGroupUnisono::alltoall(vector<Tensor> &outputs, vector<Tensor> &inputs,

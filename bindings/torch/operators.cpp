@@ -16,6 +16,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "types.h"
+
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 using torch::stable::detail::StableLibrary;
@@ -94,44 +96,7 @@ FOR_PYTHON void unisono_operators_detach(const char *name) {
   std::lock_guard<std::mutex> turn(group->turn); /* nobody uses the communicator any more */
 }
 
-/* ---- types and operations */
-
-namespace {
-struct Type {
-  ScalarType torch;
-  unisono_dtype dtype;
-  enum Kind { integer, floating, boolean, complex } kind;
-};
-struct Operation {
-  const char *name;
-  unisono_op op;
-};
-} // namespace
-
-static const Type *find_type(ScalarType type) {
-  static const Type types[] = {
-      {ScalarType::Float, UNISONO_FLOAT32, Type::floating},
-      {ScalarType::BFloat16, UNISONO_BFLOAT16, Type::floating},
-      {ScalarType::Half, UNISONO_FLOAT16, Type::floating},
-      {ScalarType::Double, UNISONO_FLOAT64, Type::floating},
-      {ScalarType::Char, UNISONO_INT8, Type::integer},
-      {ScalarType::Byte, UNISONO_UINT8, Type::integer},
-      {ScalarType::Short, UNISONO_INT16, Type::integer},
-      {ScalarType::UInt16, UNISONO_UINT16, Type::integer},
-      {ScalarType::Int, UNISONO_INT32, Type::integer},
-      {ScalarType::UInt32, UNISONO_UINT32, Type::integer},
-      {ScalarType::Long, UNISONO_INT64, Type::integer},
-      {ScalarType::UInt64, UNISONO_UINT64, Type::integer},
-      {ScalarType::Bool, UNISONO_UINT8, Type::boolean},
-      {ScalarType::ComplexHalf, UNISONO_FLOAT16, Type::complex},
-      {ScalarType::ComplexFloat, UNISONO_FLOAT32, Type::complex},
-      {ScalarType::ComplexDouble, UNISONO_FLOAT64, Type::complex},
-  };
-  for (const Type &candidate : types)
-    if (candidate.torch == type)
-      return &candidate;
-  return nullptr;
-}
+/* ---- operations */
 
 /* Names are optional, because one that is not given need not be carried through PyTorch's layers: a quarter
  * of a small call's time. */
@@ -140,57 +105,37 @@ using Name = std::optional<std::string>;
 static std::optional<unisono_op> find_op(const Name &name) {
   if (!name)
     return UNISONO_SUM;
-  static const Operation operations[] = {
+  static const struct {
+    const char *name;
+    unisono_op op;
+  } operations[] = {
       {"sum", UNISONO_SUM},   {"avg", UNISONO_AVG},   {"min", UNISONO_MIN},
       {"max", UNISONO_MAX},   {"band", UNISONO_BAND}, {"bor", UNISONO_BOR},
       {"bxor", UNISONO_BXOR}, {"prod", UNISONO_PROD}, {"product", UNISONO_PROD},
   };
-  for (const Operation &candidate : operations)
+  for (const auto &candidate : operations)
     if (candidate.name == name)
       return candidate.op;
   return std::nullopt;
-}
-
-/* What the operation is on the type's elements as the library sees them; none: it has no meaning. A bool is a
- * byte of 0 or 1, and true + true is true. */
-static std::optional<unisono_op> op_for(const Type &type, unisono_op op) {
-  bool is_bitwise = op == UNISONO_BAND || op == UNISONO_BOR || op == UNISONO_BXOR;
-  switch (type.kind) {
-  case Type::integer:
-    return op == UNISONO_AVG ? std::nullopt : std::optional(op);
-  case Type::floating:
-    return is_bitwise ? std::nullopt : std::optional(op);
-  case Type::complex:
-    return op == UNISONO_SUM || op == UNISONO_AVG ? std::optional(op) : std::nullopt;
-  case Type::boolean:
-    break;
-  }
-  if (op == UNISONO_AVG)
-    return std::nullopt;
-  if (is_bitwise)
-    return op;
-  return op == UNISONO_SUM || op == UNISONO_MAX ? UNISONO_BOR : UNISONO_BAND;
 }
 
 /* ---- the operators */
 
 static void reduce(const void *send, void *recv, size_t count, ScalarType scalar_type, const Name &op_name,
                    const Name &group_name) {
-  const Type *type = find_type(scalar_type);
+  const unisono::Type *type = unisono::find_type(scalar_type);
   std::optional<unisono_op> known = find_op(op_name);
   if (!known)
     throw std::runtime_error("unisono: all_reduce has no operation '" + *op_name +
                              "'; use sum, prod, min, max, avg, band, bor or bxor");
-  std::optional<unisono_op> op = type ? op_for(*type, *known) : std::nullopt;
+  std::optional<unisono_op> op = type ? unisono::op_for(*type, *known) : std::nullopt;
   if (!op)
     throw std::runtime_error("unisono: all_reduce(\"" + op_name.value_or("sum") +
                              "\") is not defined for tensors of type " +
                              torch::headeronly::toString(scalar_type));
-  if (type->kind == Type::complex)
-    count *= 2;
   auto group = find_group(group_name.value_or(""));
   std::lock_guard<std::mutex> turn(group->turn);
-  if (unisono_all_reduce(send, recv, count, type->dtype, *op, group->comm.get()))
+  if (unisono_all_reduce(send, recv, count * type->components(), type->dtype, *op, group->comm.get()))
     throw std::runtime_error(std::string("unisono: ") + unisono_last_error());
 }
 

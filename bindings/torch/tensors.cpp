@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include "types.h"
+
 namespace unisono {
 
 /* ---- memory */
@@ -23,7 +25,7 @@ static Tensor flatten(const Tensor &t, Flat::Use use) {
 
 Flat::Flat(const Tensor &tensor, Use use) : original_(tensor), flat_(flatten(tensor, use)) {}
 
-void Flat::finish() {
+void Flat::finish() const {
   if (flat_.is_same(original_))
     return;
   at::NoGradGuard no_grad;
@@ -81,47 +83,11 @@ Tensor apart(const Tensor &send, const Tensor &recv, const void *in_place) {
 
 /* ---- types */
 
-static std::optional<unisono_dtype> find_dtype(at::ScalarType type) {
-  switch (type) {
-  case at::kChar:
-    return UNISONO_INT8;
-  case at::kByte:
-  case at::kBool:
-    return UNISONO_UINT8;
-  case at::kShort:
-    return UNISONO_INT16;
-  case at::kUInt16:
-    return UNISONO_UINT16;
-  case at::kInt:
-    return UNISONO_INT32;
-  case at::kUInt32:
-    return UNISONO_UINT32;
-  case at::kLong:
-    return UNISONO_INT64;
-  case at::kUInt64:
-    return UNISONO_UINT64;
-  case at::kHalf:
-  case at::kComplexHalf:
-    return UNISONO_FLOAT16;
-  case at::kBFloat16:
-    return UNISONO_BFLOAT16;
-  case at::kFloat:
-  case at::kComplexFloat:
-    return UNISONO_FLOAT32;
-  case at::kDouble:
-  case at::kComplexDouble:
-    return UNISONO_FLOAT64;
-  default:
-    return std::nullopt;
-  }
-}
-
 Elements elements(const Tensor &tensor) {
-  std::optional<unisono_dtype> dtype = find_dtype(tensor.scalar_type());
-  if (!dtype)
+  const Type *type = find_type(tensor.scalar_type());
+  if (!type)
     return {UNISONO_UINT8, tensor.nbytes()};
-  size_t pairs = at::isComplexType(tensor.scalar_type()) ? 2 : 1;
-  return {*dtype, (size_t)tensor.numel() * pairs};
+  return {type->dtype, (size_t)tensor.numel() * type->components()};
 }
 
 /* ---- reductions */
@@ -156,28 +122,12 @@ static std::optional<unisono_op> find_op(c10d::ReduceOp::RedOpType op) {
   }
 }
 
-static bool is_bitwise(unisono_op op) {
-  return op == UNISONO_BAND || op == UNISONO_BOR || op == UNISONO_BXOR;
-}
-
-/* true + true is true: of bytes that are 0 or 1 the larger. */
-static std::optional<unisono_op> logical(unisono_op op) {
-  if (op == UNISONO_AVG)
-    return std::nullopt;
-  return op == UNISONO_SUM ? UNISONO_MAX : op == UNISONO_PROD ? UNISONO_MIN : op;
-}
-
-static std::optional<unisono_op> op_for(c10d::ReduceOp::RedOpType given, at::ScalarType type) {
+static std::optional<unisono_op> op_for(c10d::ReduceOp::RedOpType given, at::ScalarType scalar_type) {
+  const Type *type = find_type(scalar_type);
   std::optional<unisono_op> op = find_op(given);
-  if (!op || !find_dtype(type))
+  if (!type || !op || (given == c10d::ReduceOp::PREMUL_SUM && type->kind == Type::boolean))
     return std::nullopt;
-  if (type == at::kBool)
-    return given == c10d::ReduceOp::PREMUL_SUM ? std::nullopt : logical(*op);
-  if (at::isComplexType(type))
-    return *op == UNISONO_SUM || *op == UNISONO_AVG ? op : std::nullopt;
-  if (at::isFloatingType(type))
-    return is_bitwise(*op) ? std::nullopt : op;
-  return *op == UNISONO_AVG ? std::nullopt : op;
+  return op_for(*type, *op);
 }
 
 Reduction::Reduction(const c10d::ReduceOp &op, at::ScalarType type) : given_(op) {

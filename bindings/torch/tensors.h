@@ -23,7 +23,7 @@ public:
   size_t bytes() const { return flat_.nbytes(); }
   const Tensor &tensor() const { return flat_; }
   /* Puts the copy's elements back. */
-  void finish();
+  void finish() const;
 
 private:
   Tensor original_, flat_;

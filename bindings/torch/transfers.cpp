@@ -19,7 +19,7 @@ WorkPtr ProcessGroupUnisono::transfer(c10d::OpType type, const char *title, vect
   auto transfer = std::make_unique<Transfer>();
   transfer->buffer = flat.tensor();
   if (use == Flat::output)
-    transfer->deliver = [flat]() mutable { flat.finish(); };
+    transfer->deliver = at::wrapPropagateTLSState([flat] { flat.finish(); }); /* under the caller's modes */
   {
     std::lock_guard<std::mutex> lock(transfers_mutex_);
     comm->set_timeout(options_->timeout);

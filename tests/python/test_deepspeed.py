@@ -1,6 +1,7 @@
 """DeepSpeed from PyPI on unisono: its operators, its builders' modules, inference and training as on gloo."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,18 @@ def collectives(deepspeed, rank, size):
     elif rank == 1:
         comm.recv(x, 0)
         assert (x == 0).all()
+    comm.scatter(x, parts if rank == 0 else None, src=0)
+    assert (x == rank).all()
+    if rank == 0:
+        comm.send(mine, 1)
+    elif rank == 1:
+        comm.recv(x)  # from anyone
+        assert (x == 0).all()
+    comm.monitored_barrier()
+    if rank == 1:
+        with pytest.raises(RuntimeError, match="Rank 1 successfully reached monitoredBarrier"):
+            comm.monitored_barrier(timeout=timedelta(seconds=1))
+    comm.barrier()
 
 
 def subgroups(deepspeed, rank):

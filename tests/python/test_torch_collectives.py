@@ -187,6 +187,27 @@ def test_premul_sum(run):
     run(2, premultiplied)
 
 
+def in_inference_mode():
+    with group() as (rank, size):
+        with torch.inference_mode():
+            parts, columns = [torch.empty(3) for _ in range(size)], torch.zeros(3, 4)
+            columns[:, 1] = rank
+            works = [dist.all_gather(parts, torch.full((3,), float(rank)), async_op=True),
+                     dist.all_reduce(columns[:, 1], async_op=True)]
+            if rank == 0:
+                works.append(dist.irecv(columns[:, 3], 1))
+            elif rank == 1:
+                dist.send(torch.ones(3), 0)
+        futures = [work.get_future() for work in works]
+        torch.futures.wait_all(futures)  # in threads that are not the caller's
+        assert [p.tolist() for p in parts] == [[r] * 3 for r in range(size)]
+        assert columns[:, 1].tolist() == [size * (size - 1) / 2] * 3 and (rank or columns[:, 3].tolist() == [1] * 3)
+
+
+def test_tensors_of_inference_mode(run):
+    run(2, in_inference_mode)
+
+
 # ---- shapes
 
 def with_gaps():

@@ -169,6 +169,24 @@ def test_subgroups_of_another_default(run):
     run(3, without_a_default)
 
 
+def by_itself():
+    """The groups of PyTorch's newer interface, which stand for themselves."""
+    from torch.distributed import _dist2
+    pg = _dist2.new_group("unisono", timedelta(seconds=60), "cpu")
+    with _dist2.process_group(pg):
+        pg.allreduce([x := torch.ones(2)]).wait()
+        assert _dist2.current_process_group() is pg and x.tolist() == [pg.size()] * 2
+    part = pg.split_group([0, 2], group_name="part")
+    assert (part is None) == (pg.rank() == 1)
+    if part:
+        part.allreduce([x]).wait()
+        assert x.tolist() == [6, 6]
+
+
+def test_a_group_by_itself(run):
+    run(3, by_itself)
+
+
 def again():
     for _ in range(3):
         with group() as (rank, size):

@@ -85,22 +85,23 @@ def test_ddp_in_shared_memory(run):
     run(2, in_shared_memory)
 
 
-def killed():
+def killed(victim):
     with group() as (rank, _):
         net = DDP(model(512), bucket_cap_mb=0.1)
         train_one = lambda: net(torch.ones(4, 512)).sum().backward()  # noqa: E731
         train_one()
-        if rank == 1:
+        if rank == victim:
             net.module[0].weight.register_hook(lambda _: os.kill(os.getpid(), 9))  # with buckets under way
         start = time.monotonic()
-        with pytest.raises(RuntimeError, match="rank 1 died or left"):
+        with pytest.raises(RuntimeError, match=f"rank {victim} died or left"):
             for _ in range(10):
                 train_one()
         return time.monotonic() - start
 
 
-def test_a_rank_killed_in_the_middle_of_ddp(run):
-    times = run(3, killed, dies=[1])
+@pytest.mark.parametrize("victim", [0, 1])  # 0 has the store by which the ranks have met
+def test_a_rank_killed_in_the_middle_of_ddp(run, victim):
+    times = run(3, killed, victim, dies=[victim])
     assert max(t for t in times if t is not None) < 3
 
 

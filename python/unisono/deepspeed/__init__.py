@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed import distributed_c10d as c10d
 
 import unisono.torch  # noqa: F401 - the backend and the operators
 
@@ -105,8 +106,9 @@ def _provide_modules() -> None:
 
 def _improve_calls() -> None:
     """DeepSpeed's inference_all_reduce forgets its group and operation on the way: they are heeded here. Its count of a
-    group's ranks never ends for the world given by name, as ZeRO's stage 3 does. And
-    deepspeed.comm.all_reduce_caching, which its newer versions no longer have, is there."""
+    group's ranks never ends for the world given by name, as ZeRO's stage 3 does. Its backend for ccl cannot scatter,
+    receive from anyone or set a monitored barrier. And deepspeed.comm.all_reduce_caching, which its newer versions no
+    longer have, is there."""
     import deepspeed.comm
     from deepspeed.comm.ccl import CCLBackend
     from deepspeed.comm.torch import TorchBackend
@@ -130,7 +132,13 @@ def _improve_calls() -> None:
     def get_all_ranks_from_group(self, group):
         return ranks_of_subgroup(self, None if group is dist.group.WORLD else group)
 
+    def monitored_barrier(self, group=None, timeout=None, wait_all_ranks=False):
+        (group or dist.group.WORLD).monitored_barrier(timeout or c10d._get_default_timeout("ccl"), wait_all_ranks)
+
     _set(CCLBackend, "get_all_ranks_from_group", get_all_ranks_from_group)
+    _set(CCLBackend, "monitored_barrier", monitored_barrier)
+    for name in ("scatter", "recv"):
+        _set(CCLBackend, name, getattr(TorchBackend, name))
     for backend in (TorchBackend, CCLBackend):
         _set(backend, "inference_all_reduce", inference_all_reduce)
     if not hasattr(deepspeed.comm, "all_reduce_caching"):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from ..torch.group import find_group
+from ..torch.group import backend_of, find_group
 
 Ranks = list[int]
 
@@ -93,8 +93,7 @@ class CCLModule:
 
     def all_reduce_caching(self, data, op, match_id: str, group: Ranks, async_op: bool):
         """The same reduction again: a match id belongs to one size, type and operation."""
-        backend = self._group(group)._get_backend(data.device)
-        work = backend.all_reduce_cached(data, dist.ReduceOp(torch_op(op)), match_id, async_op)
+        work = backend_of(self._group(group)).all_reduce_cached(data, dist.ReduceOp(torch_op(op)), match_id, async_op)
         return work if async_op else None
 
     def inference_all_reduce(self, data, op):

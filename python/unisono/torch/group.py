@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Sequence
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed import _dist2
 
 from . import _backend
 
@@ -17,6 +19,12 @@ _groups: weakref.WeakSet[ProcessGroupUnisono] = weakref.WeakSet()
 _default: ProcessGroupUnisono | None = None  # the default group's, whose world the others share
 
 
+def backend_of(group: dist.ProcessGroup) -> torch._C._distributed_c10d.Backend:
+    """For CPU tensors; out of what TORCH_DISTRIBUTED_DEBUG=DETAIL wraps around it."""
+    backend = group._get_backend(torch.device("cpu"))
+    return getattr(backend, "wrapped_pg", backend)
+
+
 def current_default() -> ProcessGroupUnisono | None:
     """The backend of the default process group, if it is unisono."""
     if _default is not None and not _default.is_shut_down:
@@ -24,7 +32,7 @@ def current_default() -> ProcessGroupUnisono | None:
     if not dist.is_initialized():
         return None
     try:  # shrink_group has put another one in its place
-        backend = dist.group.WORLD._get_backend(torch.device("cpu"))
+        backend = backend_of(dist.group.WORLD)
     except RuntimeError:
         return None
     return backend if isinstance(backend, ProcessGroupUnisono) else None
@@ -62,6 +70,18 @@ def create(options: dist.distributed_c10d._DistributedBackendOptions, _: object)
     return group
 
 
+def create_by_itself(store: dist.Store, rank: int, size: int, timeout: timedelta,
+                     device: torch.device) -> dist.ProcessGroup:
+    """Called by torch.distributed._dist2.new_group: a group that belongs to no default one."""
+    custom = dist.ProcessGroup.BackendType.CUSTOM
+    group = dist.ProcessGroup(store, rank, size)
+    group._set_default_backend(custom)
+    backend = ProcessGroupUnisono(store, rank, size, timeout, list(range(size)), None)
+    group._register_backend(torch.device("cpu"), custom, backend)
+    _groups.add(backend)
+    return group
+
+
 @atexit.register
 def _leave() -> None:
     """Without destroy_process_group: ends the groups' threads while there is an interpreter for their callbacks."""
@@ -73,3 +93,4 @@ def register() -> None:
     """Make "unisono" a backend for CPU tensors."""
     if "unisono" not in dist.Backend.backend_list:
         dist.Backend.register_backend("unisono", create, extended_api=True, devices=["cpu"])
+        _dist2.register_backend("unisono", create_by_itself)
