@@ -96,8 +96,9 @@ static void set_algorithm(const char *algorithm) {
 static void set_environment(const struct uni_engine_start *start) {
   setenv("CCL_ATL_TRANSPORT", "ofi", 0);
   setenv("CCL_PROCESS_LAUNCHER", "none", 0);
-  setenv("CCL_WORKER_OFFLOAD", "0", 0); /* its threads spin, on the processors of the ranks */
-  setenv("CCL_LOG_LEVEL", "error", 0);  /* else it warns of every variable that is set */
+  setenv("CCL_WORKER_OFFLOAD", "0", 0);            /* its threads spin, on the processors of the ranks */
+  setenv("CCL_ATL_OFI_MAX_RETRY_COUNT", "100", 0); /* else a call tries for seconds to reach who is lost */
+  setenv("CCL_LOG_LEVEL", "error", 0);             /* else it warns of every variable that is set */
   if (*start->iface) { /* without it TCP may take one that leads nowhere, and wait for ever */
     setenv("FI_TCP_IFACE", start->iface, 0);
     setenv("CCL_KVS_IFACE", start->iface, 0);
