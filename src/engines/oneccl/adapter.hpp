@@ -103,8 +103,8 @@ struct World {
   std::unique_ptr<ccl::communicator> comm;
   std::vector<Peer> peers;
   std::chrono::steady_clock::time_point quiet_until{};
-  std::set<int> outgoing;                                 /* the peers that something goes out to */
-  std::mutex lock;                                        /* guards what follows */
+  std::set<int> outgoing, incoming; /* the peers that something goes out to, and is wanted from */
+  std::mutex lock;                  /* guards what follows */
   std::map<std::pair<std::vector<int>, int>, int> groups; /* how many of these ranks, under this tag */
 };
 

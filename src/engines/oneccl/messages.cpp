@@ -17,8 +17,8 @@ static ccl::event *start_receive(const World *world, int peer, void *to, size_t 
   return new ccl::event(ccl::recv(to, bytes, ccl::datatype::uint8, peer, *world->comm));
 }
 
-/* The first look starts it, the second one finds it done where nothing has to be waited for, and the third says
- * so. An event that is not over must not be deleted: that would be to wait for it. */
+/* The first look starts it, the second one finds it done where nothing has to be waited for, and the third
+ * says so. An event that is not over must not be deleted: that would be to wait for it. */
 static bool is_over(ccl::event *&event) {
   for (int looks = 0; looks < 3; looks++)
     if (event->test()) {
@@ -51,36 +51,6 @@ static void push(const World *world, Peer &peer) {
     s->done = true;
     peer.out.pop_front();
   }
-}
-
-/* Whoever waits for something moves all that goes out: a peer may need that before it answers. */
-static void push_all(World *world) {
-  for (auto at = world->outgoing.begin(); at != world->outgoing.end();) {
-    Peer &peer = world->peers[*at];
-    push(world, peer);
-    at = peer.out.empty() ? world->outgoing.erase(at) : std::next(at);
-  }
-}
-
-/* Where many wait, each of them asking the network would take most of the time: who has found nothing speaks
- * for a moment for all. */
-static constexpr std::chrono::microseconds MOMENT(5);
-
-static bool is_quiet(const World *world) {
-  return std::chrono::steady_clock::now() < world->quiet_until;
-}
-
-static void found_nothing(World *world) {
-  world->quiet_until = std::chrono::steady_clock::now() + MOMENT;
-}
-
-bool Sending::test() {
-  if (done || is_quiet(world))
-    return done;
-  push_all(world);
-  if (!done)
-    found_nothing(world);
-  return done;
 }
 
 Request *send(Group *group, const void *buffer, size_t bytes, int peer, uint32_t tag) {
@@ -189,13 +159,37 @@ static bool take_arrived(Peer &peer, Receiving *r) {
   return false;
 }
 
-bool Receiving::test() {
-  if (done || is_quiet(world))
-    return done;
-  push_all(world);
-  pull(world, peer);
+/* ---- progress: whoever waits for something moves all that goes out and comes, as a peer may need that
+ * before it answers. Where many wait, each of them asking the network would take most of the time: one
+ * speaks for all, for a moment. */
+
+static constexpr std::chrono::microseconds MOMENT(5);
+
+static void move(World *world) {
+  if (std::chrono::steady_clock::now() < world->quiet_until)
+    return;
+  for (auto at = world->outgoing.begin(); at != world->outgoing.end();) {
+    Peer &peer = world->peers[*at];
+    push(world, peer);
+    at = peer.out.empty() ? world->outgoing.erase(at) : std::next(at);
+  }
+  for (auto at = world->incoming.begin(); at != world->incoming.end();) {
+    pull(world, *at);
+    const Peer &peer = world->peers[*at];
+    at = peer.wanted.empty() && !peer.coming ? world->incoming.erase(at) : std::next(at);
+  }
+  world->quiet_until = std::chrono::steady_clock::now() + MOMENT;
+}
+
+bool Sending::test() {
   if (!done)
-    found_nothing(world);
+    move(world);
+  return done;
+}
+
+bool Receiving::test() {
+  if (!done)
+    move(world);
   return done;
 }
 
@@ -211,6 +205,7 @@ Request *receive(Group *group, void *buffer, size_t bytes, int peer, uint32_t ta
   r->done = take_arrived(from, r);
   if (!r->done) {
     from.wanted.push_back(r);
+    r->world->incoming.insert(r->peer);
     pull(r->world, r->peer);
   }
   return r;
