@@ -56,12 +56,12 @@ static void push(const World *world, Peer &peer) {
 Request *send(Group *group, const void *buffer, size_t bytes, int peer, uint32_t tag) {
   auto *s = new Sending;
   s->world = group->world;
-  s->peer = group->ranks[peer];
+  s->peer = group->in_world(peer);
   s->head = Head{group->id, bytes, tag, 0, {}};
   s->buffer = buffer;
   if (bytes <= Head::FEW && bytes)
     std::memcpy(s->head.few, buffer, bytes);
-  Peer &to = s->world->peers[s->peer];
+  Peer &to = s->world->peer_of(s->peer);
   to.out.push_back(s);
   s->world->outgoing.insert(s->peer);
   push(s->world, to);
@@ -131,7 +131,7 @@ static void take_in(const World *world, Peer &peer, int from) {
 
 /* As long as something is wanted, and to the end of what has begun. */
 static void pull(World *world, int from) {
-  Peer &peer = world->peers[from];
+  Peer &peer = world->peer_of(from);
   while (peer.coming || !peer.wanted.empty()) {
     if (!peer.coming)
       peer.coming = start_receive(world, from, &peer.head, sizeof peer.head);
@@ -169,13 +169,13 @@ static void move(World *world) {
   if (std::chrono::steady_clock::now() < world->quiet_until)
     return;
   for (auto at = world->outgoing.begin(); at != world->outgoing.end();) {
-    Peer &peer = world->peers[*at];
+    Peer &peer = world->peer_of(*at);
     push(world, peer);
     at = peer.out.empty() ? world->outgoing.erase(at) : std::next(at);
   }
   for (auto at = world->incoming.begin(); at != world->incoming.end();) {
     pull(world, *at);
-    const Peer &peer = world->peers[*at];
+    const Peer &peer = world->peer_of(*at);
     at = peer.wanted.empty() && !peer.coming ? world->incoming.erase(at) : std::next(at);
   }
   world->quiet_until = std::chrono::steady_clock::now() + MOMENT;
@@ -196,12 +196,12 @@ bool Receiving::test() {
 Request *receive(Group *group, void *buffer, size_t bytes, int peer, uint32_t tag) {
   auto *r = new Receiving;
   r->world = group->world;
-  r->peer = group->ranks[peer];
+  r->peer = group->in_world(peer);
   r->group = group->id;
   r->tag = tag;
   r->buffer = buffer;
   r->bytes = bytes;
-  Peer &from = r->world->peers[r->peer];
+  Peer &from = r->world->peer_of(r->peer);
   r->done = take_arrived(from, r);
   if (!r->done) {
     from.wanted.push_back(r);
