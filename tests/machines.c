@@ -163,6 +163,10 @@ int machines_keeper(int machine) {
 }
 
 void machines_enter(int machine) {
+  if (unshare(CLONE_FS) != 0) { /* a sanitizer has a thread, with which folders would be shared */
+    perror("unshare");
+    _exit(1);
+  }
   for (int k = 0; k < KINDS; k++) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)machines[machine].keeper, kinds[k].name);

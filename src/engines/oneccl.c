@@ -20,19 +20,19 @@ static char description[512];                            /* its version, or what
 
 /* ---- loading */
 
-/* The path of a file that lies beside the library that has this address. */
-static bool beside(const void *address, const char *name, char *path, size_t n) {
+/* The path of the adapter, if it lies beside this library. */
+static bool beside_us(char *path, size_t n) {
   Dl_info here;
-  if (!dladdr(address, &here) || !strrchr(here.dli_fname, '/'))
+  if (!dladdr((const void *)description, &here) || !strrchr(here.dli_fname, '/'))
     return false;
   int folder = (int)(strrchr(here.dli_fname, '/') - here.dli_fname);
-  return snprintf(path, n, "%.*s/%s", folder, here.dli_fname, name) < (int)n && access(path, R_OK) == 0;
+  return snprintf(path, n, "%.*s/%s", folder, here.dli_fname, ADAPTER) < (int)n && access(path, R_OK) == 0;
 }
 
 static void *open_adapter(void) {
   char path[PATH_MAX];
-  void *adapter = dlopen(beside((const void *)description, ADAPTER, path, sizeof path) ? path : ADAPTER,
-                         RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void *adapter =
+      dlopen(beside_us(path, sizeof path) ? path : ADAPTER, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (adapter)
     return adapter;
   const char *why = dlerror();
@@ -47,17 +47,6 @@ static void *open_adapter(void) {
              "libraries)",
              why);
   return NULL;
-}
-
-/* libfabric looks for its parts where it was built to lie, not where it lies. */
-static void find_providers(void) {
-  char path[PATH_MAX];
-  void *fabric = dlopen("libfabric.so.1", RTLD_LAZY | RTLD_LOCAL);
-  const void *symbol = fabric ? dlsym(fabric, "fi_getinfo") : NULL;
-  if (symbol && beside(symbol, "libtcp-fi.so", path, sizeof path)) {
-    *strrchr(path, '/') = 0;
-    setenv("FI_PROVIDER_PATH", path, 0);
-  }
 }
 
 /* With the lock held. */
@@ -96,14 +85,14 @@ static void set_algorithm(const char *algorithm) {
 static void set_environment(const struct uni_engine_start *start) {
   setenv("CCL_ATL_TRANSPORT", "ofi", 0);
   setenv("CCL_PROCESS_LAUNCHER", "none", 0);
-  setenv("CCL_WORKER_OFFLOAD", "0", 0); /* its threads spin, on the processors of the ranks */
-  setenv("CCL_LOG_LEVEL", "error", 0);  /* else it warns of every variable that is set */
+  setenv("CCL_WORKER_OFFLOAD", "0", 0);            /* its threads spin, on the processors of the ranks */
+  setenv("CCL_ATL_OFI_MAX_RETRY_COUNT", "100", 0); /* else a call tries for seconds to reach who is lost */
+  setenv("CCL_LOG_LEVEL", "error", 0);             /* else it warns of every variable that is set */
   if (*start->iface) { /* without it TCP may take one that leads nowhere, and wait for ever */
     setenv("FI_TCP_IFACE", start->iface, 0);
     setenv("CCL_KVS_IFACE", start->iface, 0);
   }
   set_algorithm(start->algorithm);
-  find_providers();
 }
 
 static unisono_status open_world(const struct uni_engine_start *start, void **world) {

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "shm/pages.h"
 #include "shm/reserve.h"
+#include "shm/segment.h"
 #include "shm/served.h"
 
 static pthread_mutex_t memories_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -19,7 +20,9 @@ static void lock_memories(void) {
 static void unlock_memories(void) {
   pthread_mutex_unlock(&memories_lock);
 }
+/* fork() locks what was installed last first: as elsewhere, the memories before the segments. */
 static void install_fork_handlers(void) {
+  uni_segment_prepare_forks();
   pthread_atfork(lock_memories, unlock_memories, unlock_memories);
 }
 

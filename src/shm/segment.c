@@ -53,6 +53,10 @@ static void install_fork_handlers(void) {
   pthread_atfork(lock_registry, unlock_registry, make_child_private);
 }
 
+void uni_segment_prepare_forks(void) {
+  pthread_once(&fork_handlers, install_fork_handlers);
+}
+
 unisono_status uni_memfd_create(size_t bytes, int *fd) {
   size_t page = uni_page_size();
   if (bytes > SIZE_MAX - page || (bytes + page - 1) / page * page > INT64_MAX)
@@ -115,7 +119,7 @@ static unisono_status stat_memfd(int fd, struct stat *info) {
 
 unisono_status uni_segment_adopt(int fd, void *at, size_t bytes, enum uni_segment_role role,
                                  struct uni_segment **segment) {
-  pthread_once(&fork_handlers, install_fork_handlers);
+  uni_segment_prepare_forks();
   struct stat info;
   unisono_status status = stat_memfd(fd, &info);
   if (!status) {
@@ -151,7 +155,7 @@ static unisono_status check_memfd(int fd, size_t bytes, struct stat *info) {
 
 unisono_status uni_segment_map(int fd, size_t bytes, bool writable, enum uni_segment_role role,
                                struct uni_segment **segment) {
-  pthread_once(&fork_handlers, install_fork_handlers);
+  uni_segment_prepare_forks();
   struct stat info;
   unisono_status status = check_memfd(fd, bytes, &info);
   if (status)

@@ -55,6 +55,9 @@ void uni_segment_abandon(struct uni_segment *segment);
 
 size_t uni_page_size(void);
 
+/* fork() works from now on, and locks what is installed later before the segments. */
+void uni_segment_prepare_forks(void);
+
 /* How many times this process has been forked off: what was made under another number is not to be used. */
 extern _Atomic unsigned uni_forks; /* that lie between the program's start and this process */
 static inline unsigned uni_fork_generation(void) {

@@ -92,6 +92,15 @@ static void test_travels(void) {
   compare_bits(data, sizeof data, UNISONO_BFLOAT16, UNISONO_SUM);
 }
 
+/* Rank 0's word counts, for all. */
+static void test_unknown_way(void) {
+  struct test_rank *self = test_self();
+  unisono_comm *comm;
+  setenv("UNISONO_PARTIALS", self->rank == 0 ? "8bit" : "16bit", 1);
+  CHECK_STATUS(UNISONO_ERROR_INVALID, unisono_comm_init(&comm, self->size, self->rank, &self->id, NULL));
+  CHECK_WORDS("UNISONO_PARTIALS");
+}
+
 #define RANKS                                                                                                \
   { 2, 4 }
 
@@ -101,6 +110,7 @@ int main(int argc, char **argv) {
       {.name = "special numbers", .body = test_special, .ranks = RANKS},
       {.name = "rounded once", .body = test_rounded_once, .ranks = RANKS},
       {.name = "travels", .body = test_travels, .ranks = RANKS},
+      {.name = "unknown way", .body = test_unknown_way, .ranks = RANKS, .meets_itself = true},
       {0},
   };
   if (machines_number() == 0) {

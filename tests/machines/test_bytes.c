@@ -34,14 +34,15 @@ static void reduce(void *data, size_t count, unisono_dtype dtype) {
 }
 
 /* Frames have heads, there are acknowledgements, and the ranks agree on each call: a tenth. */
-static void check(const char *what, int64_t bytes, double expected) {
-  printf("%s: %.3f of the message a call\n", what, (double)bytes / TIMES / COUNT);
-  CHECK((double)bytes > 0.99 * expected && (double)bytes < 1.1 * expected);
+static void check(const char *what, int64_t bytes, int64_t expected) {
+  if (bytes < expected / 100 * 99 || bytes > expected / 10 * 11)
+    FAIL("%s are %lld bytes, should be %lld", what, (long long)bytes, (long long)expected);
 }
 
-/* `per_element`: bytes that one element takes each way. */
-static void test_bytes_of(unisono_dtype dtype, size_t element, double per_element) {
+/* `wide`: bytes that one element takes each way. */
+static void test_bytes_of(unisono_dtype dtype, size_t element, size_t wide) {
   size_t count = COUNT / element;
+  int64_t expected = (int64_t)(wide * count * TIMES);
   void *data = calloc(count, element);
   bool counts = is_first_of_its_machine();
   CHECK(data);
@@ -52,8 +53,8 @@ static void test_bytes_of(unisono_dtype dtype, size_t element, double per_elemen
   reduce(data, count, dtype);
   test_meet();
   if (counts) {
-    check("sent", counter("tx_bytes") - sent, per_element * (double)count * TIMES);
-    check("received", counter("rx_bytes") - received, per_element * (double)count * TIMES);
+    check("sent", counter("tx_bytes") - sent, expected);
+    check("received", counter("rx_bytes") - received, expected);
   }
   test_meet();
   free(data);

@@ -2,17 +2,19 @@
 # Ranks that torchrun starts on two machines, each by a torchrun of its own: `unisono bench` checks its results.
 # usage: torchrun.sh INSIDE UNISONO
 set -e
-if [ "$1" != within ]; then
+case $1 in
+rank) exec "$2" bench all_reduce --min 8 --max 256K --factor 8 --iterations 20 ;;
+within) ;;
+*)
   command -v torchrun >/dev/null || { echo "skipped: no torchrun (package torch of PyPI)"; exit 77; }
   exec "$1" "$(realpath "$0")" within "$2"
-fi
-unisono=$2
+  ;;
+esac
 export UNISONO_SECRET="of this test" OMP_NUM_THREADS=1
 node() { # NUMBER
-  echo "torchrun --nnodes 2 --node-rank $1 --nproc-per-node 2 --master-addr 10.77.0.1 --master-port 29500 --no-python \
-        $unisono bench all_reduce --min 8 --max 256K --factor 8 --iterations 20"
+  echo "torchrun --nnodes 2 --node-rank $1 --nproc-per-node 2 --master-addr 10.77.0.1 --master-port 29500 --no-python $0 rank $2"
 }
-"$(dirname "$0")/agent.sh" 10.77.0.2 "$(node 1)" &
+"$(dirname "$0")/agent.sh" 10.77.0.2 "$(node 1 "$2")" &
 other=$!
-$(node 0)
+$(node 0 "$2")
 wait $other

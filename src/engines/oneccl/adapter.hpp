@@ -102,9 +102,10 @@ struct World {
   int rank, size;
   std::unique_ptr<ccl::communicator> comm;
   std::vector<Peer> peers;
+  Peer &peer_of(int number) { return peers[static_cast<size_t>(number)]; }
   std::chrono::steady_clock::time_point quiet_until{};
-  std::set<int> outgoing;                                 /* the peers that something goes out to */
-  std::mutex lock;                                        /* guards what follows */
+  std::set<int> outgoing, incoming; /* the peers that something goes out to, and is wanted from */
+  std::mutex lock;                  /* guards what follows */
   std::map<std::pair<std::vector<int>, int>, int> groups; /* how many of these ranks, under this tag */
 };
 
@@ -114,8 +115,9 @@ struct Collective;
 
 struct Group {
   World *world;
-  uint64_t id; /* the same on all members, of no other group of the world */
-  std::vector<int> ranks;
+  uint64_t id;            /* the same on all members, of no other group of the world */
+  std::vector<int> ranks; /* in the world */
+  int in_world(int member) const { return ranks[static_cast<size_t>(member)]; }
   int rank;
   std::unique_ptr<ccl::communicator> comm;
   bool connects = false; /* in a Turn */

@@ -55,7 +55,7 @@ static std::vector<int> order_of(const Group *g, size_t *mine) {
   std::vector<int> order(g->ranks.size());
   for (size_t i = 0; i < order.size(); i++)
     order[i] = static_cast<int>(i);
-  std::sort(order.begin(), order.end(), [g](int a, int b) { return g->ranks[a] < g->ranks[b]; });
+  std::sort(order.begin(), order.end(), [g](int a, int b) { return g->in_world(a) < g->in_world(b); });
   *mine = static_cast<size_t>(std::find(order.begin(), order.end(), g->rank) - order.begin());
   return order;
 }

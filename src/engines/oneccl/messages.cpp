@@ -17,8 +17,8 @@ static ccl::event *start_receive(const World *world, int peer, void *to, size_t 
   return new ccl::event(ccl::recv(to, bytes, ccl::datatype::uint8, peer, *world->comm));
 }
 
-/* The first look starts it, the second one finds it done where nothing has to be waited for, and the third says
- * so. An event that is not over must not be deleted: that would be to wait for it. */
+/* The first look starts it, the second one finds it done where nothing has to be waited for, and the third
+ * says so. An event that is not over must not be deleted: that would be to wait for it. */
 static bool is_over(ccl::event *&event) {
   for (int looks = 0; looks < 3; looks++)
     if (event->test()) {
@@ -53,45 +53,15 @@ static void push(const World *world, Peer &peer) {
   }
 }
 
-/* Whoever waits for something moves all that goes out: a peer may need that before it answers. */
-static void push_all(World *world) {
-  for (auto at = world->outgoing.begin(); at != world->outgoing.end();) {
-    Peer &peer = world->peers[*at];
-    push(world, peer);
-    at = peer.out.empty() ? world->outgoing.erase(at) : std::next(at);
-  }
-}
-
-/* Where many wait, each of them asking the network would take most of the time: who has found nothing speaks
- * for a moment for all. */
-static constexpr std::chrono::microseconds MOMENT(5);
-
-static bool is_quiet(const World *world) {
-  return std::chrono::steady_clock::now() < world->quiet_until;
-}
-
-static void found_nothing(World *world) {
-  world->quiet_until = std::chrono::steady_clock::now() + MOMENT;
-}
-
-bool Sending::test() {
-  if (done || is_quiet(world))
-    return done;
-  push_all(world);
-  if (!done)
-    found_nothing(world);
-  return done;
-}
-
 Request *send(Group *group, const void *buffer, size_t bytes, int peer, uint32_t tag) {
   auto *s = new Sending;
   s->world = group->world;
-  s->peer = group->ranks[peer];
+  s->peer = group->in_world(peer);
   s->head = Head{group->id, bytes, tag, 0, {}};
   s->buffer = buffer;
   if (bytes <= Head::FEW && bytes)
     std::memcpy(s->head.few, buffer, bytes);
-  Peer &to = s->world->peers[s->peer];
+  Peer &to = s->world->peer_of(s->peer);
   to.out.push_back(s);
   s->world->outgoing.insert(s->peer);
   push(s->world, to);
@@ -161,7 +131,7 @@ static void take_in(const World *world, Peer &peer, int from) {
 
 /* As long as something is wanted, and to the end of what has begun. */
 static void pull(World *world, int from) {
-  Peer &peer = world->peers[from];
+  Peer &peer = world->peer_of(from);
   while (peer.coming || !peer.wanted.empty()) {
     if (!peer.coming)
       peer.coming = start_receive(world, from, &peer.head, sizeof peer.head);
@@ -189,28 +159,53 @@ static bool take_arrived(Peer &peer, Receiving *r) {
   return false;
 }
 
-bool Receiving::test() {
-  if (done || is_quiet(world))
-    return done;
-  push_all(world);
-  pull(world, peer);
+/* ---- progress: whoever waits for something moves all that goes out and comes, as a peer may need that
+ * before it answers. Where many wait, each of them asking the network would take most of the time: one
+ * speaks for all, for a moment. */
+
+static constexpr std::chrono::microseconds MOMENT(5);
+
+static void move(World *world) {
+  if (std::chrono::steady_clock::now() < world->quiet_until)
+    return;
+  for (auto at = world->outgoing.begin(); at != world->outgoing.end();) {
+    Peer &peer = world->peer_of(*at);
+    push(world, peer);
+    at = peer.out.empty() ? world->outgoing.erase(at) : std::next(at);
+  }
+  for (auto at = world->incoming.begin(); at != world->incoming.end();) {
+    pull(world, *at);
+    const Peer &peer = world->peer_of(*at);
+    at = peer.wanted.empty() && !peer.coming ? world->incoming.erase(at) : std::next(at);
+  }
+  world->quiet_until = std::chrono::steady_clock::now() + MOMENT;
+}
+
+bool Sending::test() {
   if (!done)
-    found_nothing(world);
+    move(world);
+  return done;
+}
+
+bool Receiving::test() {
+  if (!done)
+    move(world);
   return done;
 }
 
 Request *receive(Group *group, void *buffer, size_t bytes, int peer, uint32_t tag) {
   auto *r = new Receiving;
   r->world = group->world;
-  r->peer = group->ranks[peer];
+  r->peer = group->in_world(peer);
   r->group = group->id;
   r->tag = tag;
   r->buffer = buffer;
   r->bytes = bytes;
-  Peer &from = r->world->peers[r->peer];
+  Peer &from = r->world->peer_of(r->peer);
   r->done = take_arrived(from, r);
   if (!r->done) {
     from.wanted.push_back(r);
+    r->world->incoming.insert(r->peer);
     pull(r->world, r->peer);
   }
   return r;

@@ -1,4 +1,5 @@
 /* A world: all ranks of all machines. */
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -39,9 +40,24 @@ static void end_calls(int status, void *) {
   _exit(status);
 }
 
+/* In a virtual environment libfabric and its parts lie beside oneCCL, which looks elsewhere. */
+static void find_fabric() {
+  Dl_info oneccl;
+  if (!dladdr(reinterpret_cast<void *>(&ccl::get_library_version), &oneccl))
+    return;
+  std::string folder(oneccl.dli_fname);
+  folder.erase(folder.find_last_of('/') + 1);
+  std::string library = folder + "libfabric.so.1";
+  if (access(library.c_str(), R_OK) == 0)
+    setenv("CCL_OFI_LIBRARY_PATH", library.c_str(), 0);
+  if (access((folder + "libtcp-fi.so").c_str(), R_OK) == 0)
+    setenv("FI_PROVIDER_PATH", folder.c_str(), 0);
+}
+
 static void start_oneccl() {
   static bool started = false;
   Turn turn;
+  find_fabric();
   ccl::init();
   if (!started)
     on_exit(end_calls, nullptr); /* it comes before what oneCCL has registered */
