@@ -1,5 +1,6 @@
-"""All_reduce of float32 over several machines: unisono beside gloo, in turns, in one program; as beside_mpi.c. A rank, to
-be started by mpirun. usage: beside_gloo.py LIBRARY MIN MAX SECONDS"""
+"""All_reduce of float32 over several machines: unisono beside gloo, in turns, in one program; as beside_mpi.c.
+
+A rank, to be started by mpirun. usage: beside_gloo.py LIBRARY MIN MAX SECONDS"""
 
 import ctypes
 import json

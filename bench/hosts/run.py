@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Two machines of two ranks, as network namespaces: unisono over an MPI beside that MPI alone, and beside gloo (all_reduce
-of float32).
+"""Two machines of two ranks, as network namespaces: all_reduce of float32 by unisono over an MPI beside that MPI alone,
+and beside gloo.
 
 usage: bench/hosts/run.py [--build DIRECTORY] [--layout 2,2] [--max BYTES] [--seconds S] [--peers NAME...]
 
-Needs root, `scripts/setup machines`, a build with tests, the packages that `make machines` installs and, for gloo, those of
-`make bench`."""
+Needs root, `scripts/setup machines`, a build with tests, the packages that `make machines` installs and, for gloo,
+those of `make bench`."""
 
 import argparse
 import json

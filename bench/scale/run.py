@@ -159,13 +159,14 @@ def check(simulator):
             print(f"{size >> 10} KiB, {algorithm}: {times} us, by the formulas {expected}")
             if any(not 0.7 <= t / e <= 1.4 for t, e in zip(times[1:], expected[1:])):
                 sys.exit("that is too far from the formulas")
-            if times[1] < 0.9 * times[0] or times[2] < 0.9 * times[1]:  # bandwidth does not depend on the machines
+            if times[2] < 0.9 * times[1]:  # of large messages bandwidth decides, which does not depend on the machines
                 sys.exit("more machines took less time")
 
 
 def formulas_of(cluster, size):
     phases = load_phases(cluster.ranks)
-    return Formulas(replace(cluster, near=near_bandwidth(size)), lambda operation, m: seconds_of(phases[operation], m, size))
+    return Formulas(replace(cluster, near=near_bandwidth(size)),
+                    lambda operation, m: seconds_of(phases[operation], m, size))
 
 
 def document(cluster, machines, records):
