@@ -14,7 +14,7 @@
 #include "request.h"
 #include "threads.h"
 
-enum { MOST_RANKS = 4096, MOST_THREADS = 1024 };
+enum { MOST_RANKS = 1 << 16, MOST_THREADS = 1024 };
 
 unisono_status unisono_get_unique_id(unisono_unique_id *id) {
   struct uni_identity identity;

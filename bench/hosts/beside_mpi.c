@@ -70,7 +70,7 @@ static void measure(size_t bytes, double seconds, float *data) {
   }
   if (rank == 0) {
     double times = median(ratio, n);
-    printf("{\"bytes\": %zu, \"mpi_us\": %.1f, \"unisono_us\": %.1f, \"ratio\": %.2f, \"rounds\": %d}\n",
+    printf("{\"bytes\": %zu, \"alone_us\": %.1f, \"unisono_us\": %.1f, \"ratio\": %.2f, \"rounds\": %d}\n",
            bytes, median(mpi, n), median(ours, n), times, n);
     fflush(stdout);
   }

@@ -77,16 +77,13 @@ static struct second *second_of(int rank) {
   return &seconds[rank];
 }
 
-static MPI_Comm new_comm(const int *ranks, int n, int first) {
-  MPI_Group all, some;
+/* Every process is in one column: all of them call it, once. */
+static MPI_Comm new_comm(void) {
+  int rank;
   MPI_Comm comm;
-  int *list = malloc((size_t)n * sizeof *list);
-  for (int i = 0; i < n; i++)
-    list[i] = first + ranks[i];
-  MPI_Comm_group(MPI_COMM_WORLD, &all);
-  MPI_Group_incl(all, n, list, &some);
-  MPI_Comm_create_group(MPI_COMM_WORLD, some, 0, &comm);
-  free(list);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  int is_second = rank >= simulated.machines * simulated.ranks;
+  MPI_Comm_split(MPI_COMM_WORLD, 2 * (rank % simulated.ranks) + is_second, rank, &comm);
   return comm;
 }
 
@@ -94,7 +91,7 @@ static void perform(const struct second *s) {
   MPI_Comm comm = s->group->seconds;
   switch (s->task) {
   case GROUP:
-    s->group->seconds = new_comm(s->list, s->n, simulated.machines * simulated.ranks);
+    s->group->seconds = new_comm();
     break;
   case REDUCE:
     reduce(s->buffer, s->n, comm);
@@ -178,16 +175,14 @@ static unisono_status new_group(void *world, const int *ranks, int n, int tag,
                                 const struct uni_patience *patience, void **group) {
   struct second *s = world;
   struct group *g = *group = calloc(1, sizeof *g);
-  (void)tag, (void)patience;
+  (void)ranks, (void)tag, (void)patience;
   if (n == simulated.machines * simulated.ranks)
     return UNISONO_OK; /* of all ranks: for what is not simulated */
   g->second = s;
-  g->own = new_comm(ranks, n, 0);
   s->task = GROUP;
   s->group = g;
-  s->list = ranks;
-  s->n = n;
   begin(s);
+  g->own = new_comm();
   await(s);
   return UNISONO_OK;
 }

@@ -1,8 +1,9 @@
-/* A process of the simulation. usage: smpirun ... simulate MACHINES RANKS TIMES ALGORITHM BYTES
+/* A process of the simulation. usage: smpirun ... simulate MACHINES RANKS TIMES {ALGORITHM BYTES}...
  *
- * One all_reduce of int32; prints a line of JSON. ALGORITHM is unisono (the library, between machines that
- * are simulated), unisono_progress (its engine has a thread of its own), check (as unisono, with data, whose
- * sums are looked at), or a flat one. With the library there are two processes a rank: see engine.c. */
+ * An all_reduce of int32 for each pair; prints a line of JSON. ALGORITHM is unisono (the library, between
+ * machines that are simulated), unisono_progress (its engine has a thread of its own), check (as unisono,
+ * with data, whose sums are looked at), or, in another start, a flat one. With the library there are two
+ * processes a rank: see engine.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ static void run(struct uni_span *span, int rank, const char *algorithm, size_t b
     fill(data, count, rank);
   slowest = 0;
   simulated.bytes = bytes;
+  simulated.has_progress = strcmp(algorithm, "unisono_progress") == 0;
   sg_barrier_wait(all);
   double began = simgrid_get_clock();
   if (span)
@@ -65,39 +67,43 @@ static void run(struct uni_span *span, int rank, const char *algorithm, size_t b
     printf("{\"algorithm\": \"%s\", \"machines\": %d, \"ranks\": %d, \"bytes\": %zu, \"us\": %.3f}\n",
            algorithm, simulated.machines, simulated.ranks, bytes, slowest * 1e6);
   fflush(stdout);
+  sg_barrier_wait(all); /* what all have in common is the next call's from here on */
 }
 
-static void be_rank(int rank, bool has_library, const char *algorithm, size_t bytes) {
+static void be_rank(int rank, bool has_library, char **calls, int n) {
   static sg_bar_t all;
   if (!all)
     all = sg_barrier_init((unsigned)(simulated.machines * simulated.ranks));
   struct uni_span *span = has_library ? simulated_meet(rank)->span : NULL;
-  run(span, rank, algorithm, bytes, all);
+  for (int i = 0; i + 1 < n; i += 2)
+    run(span, rank, calls[i], strtoul(calls[i + 1], NULL, 10), all);
   if (has_library)
     simulated_end_second(rank);
 }
 
+static bool is_of_library(const char *algorithm) {
+  return strncmp(algorithm, "unisono", strlen("unisono")) == 0 || strcmp(algorithm, "check") == 0;
+}
+
 int main(int argc, char **argv) {
+  enum { CALLS = 4 };
   int rank, processes;
   MPI_Init(&argc, &argv);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &processes);
-  if (argc != 6)
-    simulated_fail("usage: simulate MACHINES RANKS TIMES ALGORITHM BYTES");
-  const char *algorithm = argv[4];
-  bool has_data = strcmp(algorithm, "check") == 0, has_progress = strcmp(algorithm, "unisono_progress") == 0,
-       has_library = has_data || has_progress || strcmp(algorithm, "unisono") == 0;
+  if (argc < CALLS + 2)
+    simulated_fail("usage: simulate MACHINES RANKS TIMES {ALGORITHM BYTES}...");
+  bool has_library = is_of_library(argv[CALLS]);
   if (!simulated.machines)
     simulated_read_times(argv[3]);
   simulated.machines = atoi(argv[1]);
   simulated.ranks = atoi(argv[2]);
-  simulated.has_data = has_data;
-  simulated.has_progress = has_progress;
+  simulated.has_data = strcmp(argv[CALLS], "check") == 0;
   int size = simulated.machines * simulated.ranks;
   if (processes != (has_library ? 2 * size : size))
     simulated_fail("%d processes were started for %s machines of %s ranks", processes, argv[1], argv[2]);
   if (rank < size)
-    be_rank(rank, has_library, algorithm, strtoul(argv[5], NULL, 10));
+    be_rank(rank, has_library, argv + CALLS, argc - CALLS);
   else
     simulated_second(rank - size);
   MPI_Finalize();

@@ -46,25 +46,36 @@ static unisono_status mismatch(struct uni_span *span, const struct uni_entry *th
                         span->comm->rank, b);
 }
 
-/* The ranks of this machine. */
-static unisono_status enter_here(struct uni_span *span, const struct uni_entry *mine) {
-  enum { WORDS = sizeof *mine / sizeof(uint64_t) };
-  int n = span->local->size;
-  uint64_t few[16 * WORDS], *all = n <= 16 ? few : malloc((size_t)n * WORDS * sizeof *all);
-  if (!all)
-    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for %d entries", n);
+/* Blocks are of one size, whatever was called: so that it is compared here, and not by the all_gather. */
+static unisono_status gather_entries(struct uni_span *span, const struct uni_entry *mine, const char *block,
+                                     char *all) {
   uni_across_limit(span, false);
-  unisono_status status = unisono_all_gather(mine, all, WORDS, UNISONO_UINT64, span->local);
+  unisono_status status = unisono_all_gather(block, all, UNI_HERE, UNISONO_UINT8, span->local);
   if (status)
-    status = uni_span_failed(span, status);
-  for (int i = 0; i < n && !status; i++) {
+    return uni_span_failed(span, status);
+  for (int i = 0; i < span->local->size; i++) {
     struct uni_entry theirs;
-    memcpy(&theirs, all + (size_t)i * WORDS, WORDS * sizeof *all);
+    memcpy(&theirs, all + (size_t)i * UNI_HERE, sizeof theirs);
     if (!is_same(&theirs, mine))
-      status = mismatch(span, &theirs, span->local->names[i], mine);
+      return mismatch(span, &theirs, span->local->names[i], mine);
   }
-  if (all != few)
-    free(all);
+  return UNISONO_OK;
+}
+
+unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call,
+                                     struct uni_entry *mine, const void *payload, size_t bytes, char *all) {
+  _Alignas(UNI_LINE) char block[UNI_HERE] = {0}, few[16 * UNI_HERE];
+  size_t n = (size_t)span->local->size;
+  char *entries = all ? all : n <= 16 ? few : malloc(n * UNI_HERE);
+  if (!entries)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for %zu entries", n);
+  *mine = entry_of(span, call);
+  memcpy(block, mine, sizeof *mine);
+  if (bytes)
+    memcpy(block + UNI_HEAD, payload, bytes);
+  unisono_status status = gather_entries(span, mine, block, entries);
+  if (entries != few && entries != all)
+    free(entries);
   return status;
 }
 
@@ -93,12 +104,6 @@ static unisono_status compare(struct uni_span *span, const struct uni_entering *
     if (!is_same(entry_at(e, m), &e->mine))
       return mismatch(span, entry_at(e, m), span->order[span->first[m]], &e->mine);
   return UNISONO_OK;
-}
-
-unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call,
-                                     struct uni_entry *mine) {
-  *mine = entry_of(span, call);
-  return enter_here(span, mine);
 }
 
 unisono_status uni_across_enter_begin(struct uni_span *span, struct uni_entering *e, size_t payload) {
@@ -152,7 +157,7 @@ unisono_status uni_across_tell(struct uni_span *span) {
 
 unisono_status uni_across_enter(struct uni_span *span, const struct uni_call *call) {
   struct uni_entering e;
-  unisono_status status = uni_across_enter_here(span, call, &e.mine);
+  unisono_status status = uni_across_enter_here(span, call, &e.mine, NULL, 0, NULL);
   if (!status && span->local->rank == 0)
     status = enter_across(span, call, &e);
   return status ? status : uni_across_tell(span);

@@ -31,8 +31,11 @@ struct uni_entering {
 };
 enum { UNI_HEAD = 64 };
 
+/* With payload, if it is not NULL: every rank of the machine gets all of theirs, UNI_HEAD behind the blocks
+ * of UNI_HERE bytes that begin at `all`. */
+enum { UNI_HERE = 512 };
 unisono_status uni_across_enter_here(struct uni_span *span, const struct uni_call *call,
-                                     struct uni_entry *mine);
+                                     struct uni_entry *mine, const void *payload, size_t bytes, char *all);
 unisono_status uni_across_enter_begin(struct uni_span *span, struct uni_entering *e, size_t payload);
 unisono_status uni_across_enter_end(struct uni_span *span, const struct uni_call *call,
                                     struct uni_entering *e);

@@ -47,7 +47,7 @@ static unisono_status broadcast_at_source(struct uni_span *span, const struct un
 /* It rides with the entries; that of the root's machine counts. */
 static unisono_status broadcast_small(struct uni_span *span, const struct uni_call *call) {
   struct uni_entering e = {.stride = uni_across_block(span, call->block)};
-  unisono_status status = uni_across_enter_here(span, call, &e.mine);
+  unisono_status status = uni_across_enter_here(span, call, &e.mine, NULL, 0, NULL);
   if (!status && !(e.blocks = uni_span_bounce(span, (size_t)span->machines * e.stride)))
     status = UNISONO_ERROR_MEMORY;
   if (status)

@@ -240,7 +240,13 @@ struct plan {
   size_t room; /* of a slice, with an entry before it */
   char *areas[2], *wide, *results;
   struct uni_entry entry;
+  char *here; /* small: what the machine's ranks have entered with; else NULL */
 };
+
+/* So little that it goes along where the ranks of a machine compare their calls. */
+static bool is_small(const struct reduction *r) {
+  return r->total * r->element <= UNI_HERE - UNI_HEAD && r->span->local->size <= UNI_MOST_RIDING;
+}
 
 static size_t whole_lines(size_t bytes) {
   return (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
@@ -256,13 +262,15 @@ static unisono_status make_plan(const struct reduction *r, struct plan *p) {
   p->room = p->room < least ? least : p->room;
   whole = whole_lines((p->most + 16) * r->element);
   size_t area = p->room * (p->swaps ? (size_t)span->machines : 1);
-  char *bounce = uni_span_bounce(span, 2 * area + 2 * whole);
+  size_t here = p->swaps && is_small(r) ? (size_t)span->local->size * UNI_HERE : 0;
+  char *bounce = uni_span_bounce(span, 2 * area + 2 * whole + here);
   if (!bounce)
     return UNISONO_ERROR_MEMORY;
   p->areas[0] = bounce;
   p->areas[1] = bounce + area;
   p->wide = bounce + 2 * area;
   p->results = p->wide + whole;
+  p->here = here ? p->results + whole : NULL;
   return UNISONO_OK;
 }
 
@@ -281,6 +289,24 @@ static struct chunk chunk_of(const struct reduction *r, const struct plan *p, si
   return c;
 }
 
+static unisono_status enter_here(const struct reduction *r, struct plan *p) {
+  const void *payload = p->here ? elements(r, 0, r->total, p->wide) : NULL;
+  return uni_across_enter_here(r->span, r->call, &p->entry, payload, payload ? r->total * r->element : 0,
+                               p->here);
+}
+
+/* A column's rank adds up what all have entered with. */
+static void fold_entered(const struct reduction *r, const struct plan *p, const struct chunk *c) {
+  const void *in[UNI_MOST_RIDING];
+  void *out = own_slice(r, c);
+  for (int i = 0; i < r->span->local->size; i++)
+    in[i] = p->here + (size_t)i * UNI_HERE + UNI_HEAD + c->slice_from * r->element;
+  uint64_t fpenv = uni_fpenv_enter();
+  if (c->slice_n)
+    r->span->comm->kernels->fold[r->dtype][r->op](&out, 1, in, (size_t)r->span->local->size, c->slice_n);
+  uni_fpenv_leave(fpenv);
+}
+
 static unisono_status reduce_chunks(const struct reduction *r, const struct plan *p) {
   struct chunk chunks[2], *before = NULL;
   unisono_status status = UNISONO_OK;
@@ -288,7 +314,10 @@ static unisono_status reduce_chunks(const struct reduction *r, const struct plan
   do {
     struct chunk *now = &chunks[k % 2];
     *now = chunk_of(r, p, from, p->areas[k % 2]);
-    status = reduce_here(r, now, p->wide);
+    if (p->here)
+      fold_entered(r, p, now);
+    else
+      status = reduce_here(r, now, p->wide);
     r->span->abandoned |= status && before && before->slice_n; /* is under way */
     if (!status && before)
       status = end_across(r, before);
@@ -308,9 +337,10 @@ static unisono_status reduce_chunks(const struct reduction *r, const struct plan
 unisono_status uni_across_reduce(struct uni_span *span, const struct uni_call *call) {
   struct reduction r = reduction_of(span, call);
   struct plan plan = {.swaps = !travels_narrow(&r) && uni_select_swaps(span, r.total * r.element)};
-  unisono_status status =
-      plan.swaps ? uni_across_enter_here(span, call, &plan.entry) : uni_across_enter(span, call);
+  unisono_status status = plan.swaps ? UNISONO_OK : uni_across_enter(span, call);
   if (!status)
     status = make_plan(&r, &plan);
+  if (!status && plan.swaps)
+    status = enter_here(&r, &plan);
   return status ? status : reduce_chunks(&r, &plan);
 }

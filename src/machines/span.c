@@ -19,7 +19,8 @@
 #include "rendezvous/identity.h"
 
 enum {
-  TESTS = 64,       /* between two looks around */
+  TESTS = 64, /* between two looks around */
+  TESTS_TO_YIELD = 4,
   YIELD_US = 300,   /* test so long without sleeping */
   NAP_US = 50,      /* then sleep so long between two tests */
   GRACE_MS = 1000,  /* a rank that has left may have done its part before */
@@ -159,13 +160,13 @@ unisono_status uni_span_wait(struct uni_span *span, uni_engine_request *request,
   unisono_status status = UNISONO_OK;
   bool done = false;
   for (unsigned tests = 1; !status && !(status = engine->test(request, &done)) && !done; tests++) {
+    if (tests % TESTS_TO_YIELD == 0)
+      sched_yield(); /* whom this rank waits for may need its processor */
     if (tests % TESTS)
       continue;
     int64_t now = uni_now();
     began = began ? began : now;
-    if (now - began < YIELD_US * 1000)
-      sched_yield();
-    else
+    if (now - began >= YIELD_US * 1000)
       usleep(NAP_US);
     uni_line_move_transfers(span);
     status = uni_span_check(span, what);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -80,6 +81,17 @@ struct uni_gathering {
   char text[TEXT];
 };
 
+/* A connection to each rank, beside what the application needs. */
+static void need_descriptors(int size) {
+  enum { BESIDE = 512 };
+  struct rlimit limit;
+  rlim_t wanted = (rlim_t)size + BESIDE;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+    return;
+  limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit); /* where that fails, the connection that is too many does */
+}
+
 unisono_status uni_gathering_open(const struct uni_identity *identity, int size, int64_t deadline,
                                   struct uni_gathering **out) {
   *out = NULL;
@@ -89,6 +101,7 @@ unisono_status uni_gathering_open(const struct uni_identity *identity, int size,
   struct uni_gathering *g = calloc(1, sizeof *g);
   if (!g)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size);
+  need_descriptors(size);
   g->listener = -1;
   g->size = size;
   g->deadline = deadline;

@@ -1,0 +1,90 @@
+/* The choice between machines: what it must never depend on, and which way it leans. */
+#include <stdlib.h>
+
+#include "check.h"
+#include "collectives/run.h"
+#include "collectives/select.h"
+#include "machines/swap.h"
+
+/* the parts of select.c that are of one machine ask for it */
+void uni_stage_begin(unisono_comm *comm, size_t room) {
+  (void)comm, (void)room;
+  abort();
+}
+
+enum { KI = 1 << 10, MI = 1 << 20 };
+
+static struct uni_carrier carrier;
+
+static struct uni_span span_of(int machines, int columns) {
+  return (struct uni_span){
+      .carrier = &carrier, .machines = machines, .columns = columns, .link = uni_link_default};
+}
+
+/* A network that is a thousand times as fast, or as slow. */
+static struct uni_link link_of(uint64_t latency, uint64_t column, uint64_t line) {
+  struct uni_link link = uni_link_default;
+  link.latency = latency;
+  link.column = column;
+  link.line = line;
+  return link;
+}
+
+/* The same call gives the same bits in every run, so its grouping must not follow what was measured. */
+static void check_grouping(void) {
+  for (int machines = 2; machines <= 200; machines++)
+    for (size_t bytes = 4; bytes <= 64 * MI; bytes *= 4) {
+      struct uni_span usual = span_of(machines, 4), fast = usual, slow = usual;
+      fast.link = link_of(20000, 0, 1);
+      slow.link = link_of(20000000000, 10000000000, 51200000);
+      bool swaps = uni_select_swaps(&usual, bytes);
+      CHECK(swaps == uni_select_swaps(&fast, bytes) && swaps == uni_select_swaps(&slow, bytes));
+      if (swaps)
+        continue;
+      CHECK(uni_select_reducers(&fast, bytes, false) == uni_select_reducers(&slow, bytes, false));
+      CHECK(uni_select_piece(&fast, bytes, false) == uni_select_piece(&slow, bytes, false));
+    }
+}
+
+static void check_swaps(void) {
+  struct uni_span two = span_of(2, 2), four = span_of(4, 2), many = span_of(64, 2), most = span_of(1000, 2);
+  CHECK(uni_select_swaps(&two, 64 * MI));
+  CHECK(uni_select_swaps(&four, 4 * KI) && !uni_select_swaps(&four, 64 * MI));
+  CHECK(uni_select_swaps(&many, 100) && !uni_select_swaps(&many, 4 * KI));
+  CHECK(!uni_select_swaps(&most, 8) && uni_select_rider(1000) == 0);
+  carrier.forced = true; /* the engine shall do it */
+  CHECK(!uni_select_swaps(&two, 64 * KI) && uni_select_swaps(&two, 100));
+  carrier.forced = false;
+}
+
+static void check_columns(void) {
+  struct uni_span span = span_of(2, 8);
+  int before = 1;
+  for (size_t bytes = 64; bytes <= 64 * MI; bytes *= 2) {
+    int columns = uni_select_columns(&span, bytes);
+    CHECK(columns >= before && (columns == 1 || columns == 8));
+    before = columns;
+  }
+  CHECK(before == 8);
+  span.link.column = UINT64_C(1) << 56; /* each message of its own costs more than all copying */
+  CHECK(uni_select_columns(&span, 64 * MI) == 1);
+}
+
+static void check_pieces(void) {
+  for (int columns = 1; columns <= 64; columns *= 4)
+    for (size_t bytes = 1; bytes < 256 * MI; bytes = bytes * 3 + 1) {
+      struct uni_span span = span_of(2, columns);
+      size_t piece = uni_select_piece(&span, bytes, true);
+      CHECK(piece > 0 && piece % 64 == 0 && piece <= (size_t)MI * (size_t)columns);
+      span.link.latency *= 100;
+      CHECK(uni_select_piece(&span, bytes, true) >= piece); /* dear steps: fewer of them */
+    }
+}
+
+int main(void) {
+  check_grouping();
+  check_swaps();
+  check_columns();
+  check_pieces();
+  return 0;
+}
