@@ -208,7 +208,7 @@ static unisono_status meet(unisono_comm *comm, const struct uni_birth *birth) {
   if (status)
     return status;
   comm->id = comm->header->id;
-  uni_levels_group(comm);
+  uni_groups_find(comm);
   if (comm->rank == 0)
     uni_segment_close_fd(comm->segment); /* all have it */
   return UNISONO_OK;

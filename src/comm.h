@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "algorithms/levels.h"
 #include "collectives/call.h"
+#include "collectives/groups.h"
 #include "collectives/run.h"
 #include "shm/layout.h"
 #include "shm/segment.h"

@@ -1,7 +1,6 @@
 /* From the arrival lines to the plan. */
 #include <stdio.h>
 
-#include "algorithms/levels.h"
 #include "collectives/arrive.h"
 #include "collectives/refs.h"
 #include "collectives/select.h"

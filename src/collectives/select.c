@@ -1,6 +1,5 @@
 #include "collectives/select.h"
 
-#include "algorithms/levels.h"
 #include "algorithms/steps.h"
 #include "collectives/refs.h"
 #include "comm.h"

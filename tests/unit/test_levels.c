@@ -2,32 +2,14 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "algorithms/levels.h"
 #include "algorithms/steps.h"
 #include "check.h"
 #include "collectives/select.h"
 #include "comm.h"
 
-/* ---- what levels.c and select.c use of the rest, and nothing here gets to */
-
+/* Not got to here. */
 void uni_stage_begin(unisono_comm *comm, size_t room) {
   (void)comm, (void)room;
-  abort();
-}
-
-char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk) {
-  (void)comm, (void)rank, (void)lane, (void)which, (void)chunk;
-  abort();
-}
-
-struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *lane, uint64_t index) {
-  (void)comm, (void)lane, (void)index;
-  abort();
-}
-
-void uni_fold_call(const struct uni_call *call, void *const *out, size_t n_out, const void *const *in,
-                   size_t n_in, size_t bytes) {
-  (void)call, (void)out, (void)n_out, (void)in, (void)n_in, (void)bytes;
   abort();
 }
 
@@ -45,7 +27,7 @@ static struct uni_groups group(const char *caches, const char *sockets) {
     places[r].domains[UNI_LEVEL_CACHE] = caches[r] == '.' ? 0 : (uint32_t)(caches[r] - 'a' + 1);
     places[r].domains[UNI_LEVEL_SOCKET] = sockets[r] == '.' ? 0 : (uint32_t)(sockets[r] - 'a' + 1);
   }
-  uni_levels_group(&comm);
+  uni_groups_find(&comm);
   return comm.groups;
 }
 
