@@ -151,6 +151,11 @@ const char *uni_env_engine_algorithm(void) {
   return NULL;
 }
 
+unisono_status uni_env_partials(bool *narrow) {
+  *narrow = false;
+  return UNISONO_OK;
+}
+
 /* the network is measured, in its own time */
 unisono_status uni_env_tune(enum uni_tune *tune) {
   *tune = UNI_TUNE_ALWAYS;
