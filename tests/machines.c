@@ -198,6 +198,10 @@ void machines_cut(int machine) {
   outside_do("ip link set port%d down # %s", machine, "");
 }
 
+void machines_join(int machine) {
+  outside_do("ip link set port%d up # %s", machine, "");
+}
+
 /* ---- a bad network: by netem, or where the kernel has none by a process that carries the frames */
 
 static bool has_netem(void) {

@@ -31,9 +31,10 @@ const char *machines_address(int machine);
 const char *machines_address6(int machine);
 bool machines_have_ipv6(void);
 
-/* Cuts a machine off, or lets what comes and goes be late and partly lost, to the end of the program. From
- * any rank. */
+/* Cuts a machine off and joins it again, or lets what comes and goes be late and partly lost, to the end of
+ * the program. From any rank. */
 void machines_cut(int machine);
+void machines_join(int machine);
 void machines_trouble(int machine, int delay_ms, int loss_percent);
 
 #endif
