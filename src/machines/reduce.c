@@ -116,12 +116,11 @@ struct chunk {
   size_t slice_from, slice_n; /* this rank's, within the chunk; n 0: none */
   bool enters;                /* the first one, with which the machines compare their calls */
   bool rides;                 /* its slice is sent with the entry */
-  char *slices;  /* a machine's sum of this rank's slice; where the machines swap them, one for each, */
-  size_t stride; /* so far apart; else 0 */
+  char *slices;               /* a machine's sum of this rank's slice; swapped, one for each, */
+  size_t stride;              /* so far apart; else 0 */
+  char *result;               /* of this rank's slice: where it belongs, or else among the slices */
   struct uni_entering entering;
   struct uni_swap sums;
-  char *
-      result; /* of this rank's slice: where it belongs, if that can be; else in its place among the slices */
   uni_engine_request all_reduce;
 };
 
