@@ -101,8 +101,9 @@ struct chunk {
   size_t slice_from, slice_n; /* this rank's, within the chunk; n 0: none */
   bool enters;                /* the first one, with which the machines compare their calls */
   bool rides;                 /* its slice is sent with the entry */
-  char *slices;  /* a machine's sum of this rank's slice; where the machines swap them, one for each, */
-  size_t stride; /* so far apart; else 0 */
+  char *slices;               /* a machine's sum of this rank's slice; swapped, one for each, */
+  size_t stride;              /* so far apart; else 0 */
+  char *result;               /* of this rank's slice: where it belongs, or else among the slices */
   struct uni_entering entering;
   struct uni_swap sums;
   uni_engine_request all_reduce;
@@ -172,7 +173,7 @@ static unisono_status reduce_across_narrow(const struct reduction *r, const stru
 /* In the machines' order, whoever folds. */
 static void fold_slices(const struct reduction *r, const struct chunk *c) {
   const void *in[UNI_MOST_RIDING];
-  void *out = own_slice(r, c);
+  void *out = c->result;
   for (int m = 0; m < r->span->machines; m++)
     in[m] = c->slices + (size_t)m * c->stride;
   uint64_t fpenv = uni_fpenv_enter();
@@ -195,7 +196,7 @@ static unisono_status end_across(const struct reduction *r, struct chunk *c) {
     return status;
   if (c->stride)
     fold_slices(r, c);
-  finish(r, own_slice(r, c), c->slice_n);
+  finish(r, c->result, c->slice_n);
   return UNISONO_OK;
 }
 
@@ -203,10 +204,9 @@ static unisono_status end_across(const struct reduction *r, struct chunk *c) {
 static unisono_status share_slices(const struct reduction *r, const struct chunk *c, char *to) {
   unisono_comm *local = r->span->local;
   unisono_dtype dtype = r->call->dtype;
-  char *slice = own_slice(r, c);
   if (c->columns == 1) {
-    if (local->rank == 0 && c->n)
-      memcpy(to, slice, c->n * r->call->element);
+    if (local->rank == 0 && c->n && to != c->result)
+      memcpy(to, c->result, c->n * r->call->element);
     return unisono_broadcast(to, c->n, dtype, 0, local);
   }
   size_t *counts = calloc(2 * (size_t)local->size, sizeof *counts);
@@ -215,7 +215,7 @@ static unisono_status share_slices(const struct reduction *r, const struct chunk
   for (int i = 0; i < c->columns; i++)
     uni_across_share(c->n, c->columns, i, &counts[local->size + i], &counts[i]);
   unisono_status status =
-      unisono_all_gatherv(slice, c->slice_n, to, counts, counts + local->size, dtype, local);
+      unisono_all_gatherv(c->result, c->slice_n, to, counts, counts + local->size, dtype, local);
   free(counts);
   return status;
 }
@@ -285,6 +285,8 @@ static struct chunk chunk_of(const struct reduction *r, const struct plan *p, si
   c.rides = c.enters && slice * r->element <= uni_across_most_riding(r->span);
   c.slices = area + UNI_HEAD;
   c.stride = p->swaps ? p->room : 0;
+  char *place = p->swaps && !r->narrow ? whole_place(r, from) : NULL; /* the engine never has it */
+  c.result = place ? place + c.slice_from * r->element : own_slice(r, &c);
   c.entering = (struct uni_entering){.mine = p->entry, .blocks = area, .stride = p->room};
   return c;
 }

@@ -402,8 +402,10 @@ unisono_status uni_span_open(struct uni_world *world, struct uni_roster *roster,
   for (int r = 0; r < n; r++)
     ranks[r] = r;
   status = begin(carrier, local, ranks, n, id, comm);
-  if (!status && (status = uni_span_measure((*comm)->span)))
+  if (!status && (status = uni_span_measure((*comm)->span))) {
     uni_span_destroy(*comm);
+    *comm = NULL;
+  }
   uni_carrier_put(carrier); /* the communicator has its own use of it */
   free(ranks);
   return status;
