@@ -64,7 +64,7 @@ help:
 	@echo 'make format     put every C file into the format of .clang-format'
 	@echo 'make bench      unisono beside MPI, oneCCL, gloo, DeepSpeed and TCP, with charts: 10 minutes (BENCH="--quick": 2)'
 	@echo 'make bench-quick  did anything become slower? under a minute'
-	@echo 'make scale      up to 1,024 machines, simulated, with a chart (docs/scale.md): 15 minutes'
+	@echo 'make scale      up to 1,024 machines, simulated, with a chart (docs/scale.md): half an hour, 7 GB'
 	@echo 'make install    install to PREFIX ($(PREFIX))'
 	@echo 'make package    Debian packages in build-package/; FOR=riscv64 or FOR=aarch64 for these'
 	@echo 'make clean      remove the build directories'

@@ -86,7 +86,7 @@ class Formulas:
         return max(1, m / (self.c.ranks << 20))
 
     def entered(self, machines):
-        return self.phases("all_gather", 40 * self.c.ranks) + log2(machines) * self.c.latency(machines) + \
+        return self.phases("all_gather", 512 * self.c.ranks) + log2(machines) * self.c.latency(machines) + \
             self.phases("broadcast", 1)
 
     def unisono(self, m, machines):

@@ -70,6 +70,7 @@ static uint64_t at_least(uint64_t a, uint64_t b, uint64_t least) {
 static unisono_status measure(struct uni_span *span, struct uni_link *link) {
   uint64_t one, all, large, steps = 1, others = (uint64_t)span->machines - 1,
                             columns = (uint64_t)span->columns;
+  memset(span->bounce, 0, stride_of(span) * (size_t)span->machines); /* nobody is sent what was there */
   unisono_status status = time_swap(span, 1, UNI_LINE, &one);
   if (!status)
     status = time_swap(span, span->columns, UNI_LINE, &all);
