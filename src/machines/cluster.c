@@ -14,7 +14,7 @@
 #include "log.h"
 
 enum { FRAME_GONE = UNI_CLUSTER_FRAMES, FRAME_BREAK, FRAME_MINE, FRAME_ALL };
-enum { SEND_MS = 2000, SLICE_MS = 100 };
+enum { SEND_MS = 2000, GRACE_MS = 1000, SLICE_MS = 100 };
 
 struct uni_break {
   uint64_t id;
@@ -192,9 +192,11 @@ static int first_gone(const struct uni_cluster *c) {
   return -1;
 }
 
+/* Who has left may have done its part before, and what it made complete be on its way. */
 static unisono_status await_round(struct uni_cluster *c, int64_t deadline, unsigned char **all,
                                   size_t *bytes) {
   unisono_status status = UNISONO_OK;
+  int64_t lost_at = 0;
   pthread_mutex_lock(&c->lock);
   while (!c->exchanged && !status) {
     int gone = first_gone(c), ms = uni_ms_until(deadline, SLICE_MS);
@@ -203,7 +205,9 @@ static unisono_status await_round(struct uni_cluster *c, int64_t deadline, unsig
     until.tv_nsec += ms * UNI_MS;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    if (gone >= 0)
+    if (gone >= 0 && !lost_at)
+      lost_at = uni_now();
+    if (gone >= 0 && uni_now() - lost_at > GRACE_MS * UNI_MS)
       status = uni_fail(UNISONO_ERROR_PEER_LOST,
                         "rank %d died or was cut off while the machines were connected", gone);
     else if (uni_now() >= deadline)
