@@ -5,6 +5,8 @@
 
 #include "machines/span.h"
 
+enum { UNI_NARROW_FROM = 512 /* bytes of float32: less goes with the call */ };
+
 struct uni_narrow {
   struct uni_span *span;
   unisono_dtype dtype; /* float16 or bfloat16 */

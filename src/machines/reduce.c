@@ -18,7 +18,8 @@ struct reduction {
   unisono_dtype dtype; /* of the sums */
   size_t element;
   unisono_op op; /* an average is a sum until the end */
-  bool narrow;   /* the elements are 16-bit floats */
+  bool narrow;   /* the elements are 16-bit floats, */
+  bool travels;  /* and sums of them travel as such */
 };
 
 static struct reduction reduction_of(struct uni_span *span, const struct uni_call *call) {
@@ -31,12 +32,8 @@ static struct reduction reduction_of(struct uni_span *span, const struct uni_cal
                             .dtype = dtype,
                             .element = uni_dtype_size(dtype),
                             .op = call->op == UNISONO_AVG ? UNISONO_SUM : call->op,
-                            .narrow = narrow};
-}
-
-/* Do sums travel in 16 bits? Then they are not begun before they are awaited: it takes two trips. */
-static bool travels_narrow(const struct reduction *r) {
-  return r->narrow && r->span->carrier->narrow;
+                            .narrow = narrow,
+                            .travels = narrow && span->carrier->narrow};
 }
 
 /* ---- the elements, and what becomes of the sums */
@@ -141,33 +138,15 @@ static unisono_status begin_across(const struct reduction *r, struct chunk *c) {
     status = uni_across_enter_begin(span, &c->entering, c->rides ? bytes : 0);
   if (!status && c->enters && bytes && !c->rides)
     status = uni_across_enter_end(span, r->call, &c->entering);
-  if (status || !bytes || c->rides || travels_narrow(r))
+  if (status || !bytes || c->rides)
     return status;
   if (c->stride)
     return uni_swap_begin(span, c->slices, bytes, c->stride, &c->sums);
+  if (r->travels) /* at the end */
+    return UNISONO_OK;
   status =
       span->carrier->engine->all_reduce(span->column, c->slices, c->slice_n, r->dtype, r->op, &c->all_reduce);
   return status ? uni_span_failed(span, status) : UNISONO_OK;
-}
-
-static unisono_status reduce_across_narrow(const struct reduction *r, const struct chunk *c) {
-  struct uni_narrow w = {.span = r->span,
-                         .dtype = r->call->dtype,
-                         .op = r->op,
-                         .what = uni_kind_name(r->call->kind),
-                         .n = c->slice_n};
-  unisono_status status = uni_narrow_open(&w);
-  if (status)
-    return uni_span_failed(r->span, status);
-  status = uni_narrow_scatter(&w, (const float *)(const void *)own_slice(r, c));
-  if (!status) {
-    finish(r, w.sums, w.own);
-    status = uni_narrow_gather(&w, (const uint16_t *)(const void *)w.sums);
-  }
-  if (!status)
-    memcpy(own_slice(r, c), w.wire, w.n * sizeof *w.wire);
-  uni_narrow_close(&w);
-  return status;
 }
 
 /* In the machines' order, whoever folds. */
@@ -181,6 +160,26 @@ static void fold_slices(const struct reduction *r, const struct chunk *c) {
   uni_fpenv_leave(fpenv);
 }
 
+static unisono_status sum_narrow(const struct reduction *r, const struct chunk *c) {
+  struct uni_narrow w = {.span = r->span,
+                         .dtype = r->call->dtype,
+                         .op = r->op,
+                         .what = uni_kind_name(r->call->kind),
+                         .n = c->slice_n};
+  unisono_status status = uni_narrow_open(&w);
+  if (status)
+    return uni_span_failed(r->span, status);
+  status = uni_narrow_scatter(&w, (const float *)(const void *)c->slices);
+  if (!status) {
+    finish(r, w.sums, w.own);
+    status = uni_narrow_gather(&w, (const uint16_t *)(const void *)w.sums);
+  }
+  if (!status)
+    memcpy(c->result, w.wire, w.n * sizeof *w.wire);
+  uni_narrow_close(&w);
+  return status;
+}
+
 static unisono_status end_across(const struct reduction *r, struct chunk *c) {
   const char *what = uni_kind_name(r->call->kind);
   unisono_status status = UNISONO_OK;
@@ -188,8 +187,8 @@ static unisono_status end_across(const struct reduction *r, struct chunk *c) {
     status = uni_across_enter_end(r->span, r->call, &c->entering);
   if (status || !c->slice_n)
     return status;
-  if (travels_narrow(r))
-    return reduce_across_narrow(r, c);
+  if (r->travels && !c->stride)
+    return sum_narrow(r, c);
   if (!c->rides)
     status = c->stride ? uni_swap_end(r->span, &c->sums, what) : uni_span_wait(r->span, &c->all_reduce, what);
   if (status)
@@ -338,7 +337,9 @@ static unisono_status reduce_chunks(const struct reduction *r, const struct plan
 
 unisono_status uni_across_reduce(struct uni_span *span, const struct uni_call *call) {
   struct reduction r = reduction_of(span, call);
-  struct plan plan = {.swaps = !travels_narrow(&r) && uni_select_swaps(span, r.total * r.element)};
+  size_t bytes = r.total * r.element;
+  bool narrow = r.travels && bytes > UNI_NARROW_FROM;
+  struct plan plan = {.swaps = !narrow && uni_select_swaps(span, bytes)};
   unisono_status status = plan.swaps ? UNISONO_OK : uni_across_enter(span, call);
   if (!status)
     status = make_plan(&r, &plan);
