@@ -52,7 +52,7 @@ clean:
 help:
 	@echo 'make            build the library, the command, the examples and the tests in $(BUILD)/'
 	@echo 'make run        train the digits classifier with every algorithm, then print the bench table'
-	@echo 'make test       all tests: gcc, clang, other processors, packages, sanitizers, lint, Python (about half an hour on 2 processors)'
+	@echo 'make test       all tests: gcc, clang, other processors, packages, sanitizers, lint, several machines, Python (45 minutes on 2 processors)'
 	@echo 'make test-long  the tests that take minutes or gigabytes each'
 	@echo 'make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan       the tests with threads under ThreadSanitizer'
