@@ -92,7 +92,7 @@ struct operation {
 };
 
 /* bench.c */
-enum { BENCH_ALGORITHMS = 6, BENCH_SIZES = 64 };
+enum { BENCH_ALGORITHMS = 7, BENCH_SIZES = 64 };
 /* The sizes to measure, and the bytes that the buffers need for the largest sample. */
 size_t bench_plan(const struct bench *bench, struct shape *shapes, size_t *room);
 bool bench_make_buffers(struct bench *bench, size_t room);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const bench_algorithms[BENCH_ALGORITHMS] = {"auto",   "inline", "oneshot",
-                                                        "staged", "pull",   "push"};
+const char *const bench_algorithms[BENCH_ALGORITHMS] = {"auto", "inline", "oneshot", "staged",
+                                                        "pull", "push",   "levels"};
 
 enum { SAMPLES = 400, WARM_UP = 20 };
 

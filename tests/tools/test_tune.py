@@ -76,10 +76,10 @@ class Tune(CommandTest):
         rows = [line.split() for line in output.splitlines() if line.split()[0].isdigit()]
         self.assertEqual([row[0] for row in rows], ["1024", "8192", "65536"])
         for row in rows:
-            times = dict(zip(("auto", "inline", "oneshot", "staged", "pull", "push"), map(float, row[1:7])))
+            times = dict(zip(("auto", "inline", "oneshot", "staged", "pull", "push", "levels"), map(float, row[1:8])))
             best = min((time, name) for name, time in times.items() if name != "auto")
-            self.assertEqual(times[row[7]], best[0])
-            self.assertAlmostEqual(float(row[8]), times["auto"] / best[0], delta=0.1)
+            self.assertEqual(times[row[8]], best[0])
+            self.assertAlmostEqual(float(row[9]), times["auto"] / best[0], delta=0.1)
 
     def test_bad_words(self):
         self.assert_usage_error(["tune", "now"], "takes no arguments")

@@ -1,6 +1,7 @@
 /* What this processor can do: CPUID says what it has, XGETBV which registers the operating system saves when
  * it switches threads. Both are needed. */
 #include <cpuid.h>
+#include <immintrin.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,14 +47,14 @@ static void read_cpuid(uint32_t words[CPUID_WORDS]) {
   }
 }
 
-/* The state components that the operating system saves; XGETBV exists where CPUID says OSXSAVE. */
+/* Not inlined: XGETBV exists only where CPUID says OSXSAVE. */
+__attribute__((target("xsave"), noinline)) static uint32_t read_xcr0(void) {
+  return (uint32_t)_xgetbv(0);
+}
+
+/* The state components that the operating system saves. */
 static uint32_t saved_states(const uint32_t words[CPUID_WORDS]) {
-  uint32_t low, high;
-  if (!(words[LEAF1_ECX] & bit_OSXSAVE))
-    return 0;
-  /* volatile: else the compiler may do it before the question, on processors that do not have it */
-  __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return low;
+  return words[LEAF1_ECX] & bit_OSXSAVE ? read_xcr0() : 0;
 }
 
 /* NULL: the feature can be used; else the reason why not. */
