@@ -15,7 +15,8 @@ struct search {
   const struct uni_identity *identity;
   int size, rank, threads;
   int64_t deadline;
-  bool near; /* rank 0 may be on this machine */
+  bool near;    /* rank 0 may be on this machine */
+  bool crowded; /* ranks of other machines are on the same processors */
 };
 
 /* A world of `size` ranks of this machine. With a detour taken there is none. */
@@ -27,6 +28,7 @@ static unisono_status meet_here(const struct search *s, int size, int rank,
   unisono_status status = uni_world_new(size, rank, &w);
   if (status)
     return status;
+  w->settings.crowded = s->crowded;
   status = uni_meet(w, identity, s->threads, s->deadline, detour);
   bool met = !status && !(detour && detour->taken);
   if (met)
@@ -43,7 +45,7 @@ static unisono_status meet_here(const struct search *s, int size, int rank,
 static unisono_status receive_all(const struct search *s, struct uni_world **world,
                                   struct uni_roster *roster) {
   struct uni_gathering *gathering;
-  unisono_status status = uni_gathering_open(s->identity, s->size, s->deadline, &gathering);
+  unisono_status status = uni_gathering_open(s->identity, s->size, s->threads, s->deadline, &gathering);
   if (status && s->identity->via == UNI_VIA_NETWORK)
     return status;
   if (status) {
@@ -74,7 +76,7 @@ static unisono_status look_elsewhere(const struct search *s, bool *found, struct
     if (!wire)
       continue;
     *found = true;
-    return uni_gather_join(wire, s->size, s->rank, s->deadline, roster);
+    return uni_gather_join(wire, s->size, s->rank, s->threads, s->deadline, roster);
   }
   return UNISONO_OK;
 }
@@ -109,9 +111,10 @@ static unisono_status go_to_rank_0(struct search *s, struct uni_world **world, s
 
 /* ---- both */
 
-static unisono_status divide(const struct search *s, struct uni_world **world, struct uni_roster *roster) {
+static unisono_status divide(struct search *s, struct uni_world **world, struct uni_roster *roster) {
   struct uni_identity identity;
   int local_rank = 0, local_size = uni_roster_local(roster, &local_rank);
+  s->crowded = roster->crowded[s->rank];
   bool secret = s->identity->secret[0] || s->identity->secret[1];
   if (roster->machines > 1 && !secret && s->rank == 0)
     uni_log(UNI_LOG_WARN,
@@ -128,7 +131,7 @@ static unisono_status divide(const struct search *s, struct uni_world **world, s
 
 unisono_status uni_find(const struct uni_identity *identity, int size, int rank, int threads,
                         int64_t deadline, struct uni_world **world, struct uni_roster *roster) {
-  struct search s = {identity, size, rank, threads, deadline, true};
+  struct search s = {identity, size, rank, threads, deadline, true, false};
   *roster = (struct uni_roster){0};
   *world = NULL;
   if (identity->via == UNI_VIA_MACHINE || size == 1)

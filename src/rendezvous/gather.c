@@ -12,10 +12,11 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "rendezvous/demand.h"
 #include "rendezvous/seal.h"
 
 enum {
-  PROTOCOL = 1,
+  PROTOCOL = 2,
   WAITING_ROOM = 128, /* connections that have not shown the secret yet */
   SILENCE_MS = 2000,  /* that one of them may keep when others want in */
   PATIENCE_MS = 5000, /* for one frame to a rank that is there */
@@ -24,9 +25,15 @@ enum {
   TEXT = 400
 };
 
+struct resident {
+  uint64_t kernel, place;
+  struct uni_demand demand;
+};
+
 struct hello {
   uint32_t protocol, rank, size, unused;
-  uint64_t place, left_ms;
+  uint64_t left_ms;
+  struct resident who;
 };
 
 struct refusal {
@@ -34,11 +41,17 @@ struct refusal {
   char text[TEXT];
 };
 
+static unisono_status register_here(int threads, struct resident *who) {
+  uni_demand_here(threads, &who->demand);
+  return uni_identity_place(&who->kernel, &who->place);
+}
+
 void uni_roster_free(struct uni_roster *roster) {
   for (int r = 0; roster->wires && r < roster->size; r++)
     uni_wire_close(roster->wires[r]);
   free(roster->wires);
   free(roster->machine);
+  free(roster->crowded);
   *roster = (struct uni_roster){0};
 }
 
@@ -55,8 +68,9 @@ int uni_roster_local(const struct uni_roster *roster, int *local_rank) {
 static unisono_status roster_new(int size, int rank, struct uni_roster *roster) {
   *roster = (struct uni_roster){.size = size, .rank = rank};
   roster->machine = calloc((size_t)size, sizeof *roster->machine);
+  roster->crowded = calloc((size_t)size, sizeof *roster->crowded);
   roster->wires = calloc((size_t)size, sizeof *roster->wires);
-  if (roster->machine && roster->wires)
+  if (roster->machine && roster->crowded && roster->wires)
     return UNISONO_OK;
   uni_roster_free(roster);
   return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", size);
@@ -74,7 +88,7 @@ struct uni_gathering {
   unsigned char key[UNI_WIRE_SECRET];
   int64_t deadline; /* the first of all present ranks' */
   struct uni_wire **wires;
-  uint64_t *places;
+  struct resident *residents; /* the ranks */
   struct stranger room[WAITING_ROOM];
   int waiting;
   unisono_status status; /* what is wrong with the ranks */
@@ -92,8 +106,8 @@ static void need_descriptors(int size) {
   setrlimit(RLIMIT_NOFILE, &limit); /* where that fails, the connection that is too many does */
 }
 
-unisono_status uni_gathering_open(const struct uni_identity *identity, int size, int64_t deadline,
-                                  struct uni_gathering **out) {
+unisono_status uni_gathering_open(const struct uni_identity *identity, int size, int threads,
+                                  int64_t deadline, struct uni_gathering **out) {
   *out = NULL;
   unisono_status status = uni_seal_start();
   if (status)
@@ -106,12 +120,12 @@ unisono_status uni_gathering_open(const struct uni_identity *identity, int size,
   g->size = size;
   g->deadline = deadline;
   g->wires = calloc((size_t)size, sizeof *g->wires);
-  g->places = calloc((size_t)size, sizeof *g->places);
+  g->residents = calloc((size_t)size, sizeof *g->residents);
   g->epoll = epoll_create1(EPOLL_CLOEXEC);
   uni_identity_key(identity, g->key, sizeof g->key);
-  status = !g->wires || !g->places ? uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size)
-           : g->epoll < 0          ? uni_fail_errno("epoll_create1")
-                                   : uni_identity_place(&g->places[0]);
+  status = !g->wires || !g->residents ? uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size)
+           : g->epoll < 0             ? uni_fail_errno("epoll_create1")
+                                      : register_here(threads, &g->residents[0]);
   if (!status)
     status = uni_listen(&identity->addresses, &g->listener);
   struct epoll_event event = {.events = EPOLLIN};
@@ -136,7 +150,7 @@ void uni_gathering_close(struct uni_gathering *g) {
   if (g->epoll >= 0)
     close(g->epoll);
   free(g->wires);
-  free(g->places);
+  free(g->residents);
   uni_seal_forget(g, sizeof *g);
   free(g);
 }
@@ -210,7 +224,7 @@ static void seat(struct uni_gathering *g, struct uni_wire *wire, const struct he
     return;
   }
   g->wires[hello->rank] = wire;
-  g->places[hello->rank] = hello->place;
+  g->residents[hello->rank] = hello->who;
   g->present++;
   int64_t deadline = hello->left_ms > INT32_MAX ? UNI_NEVER : uni_deadline((int)hello->left_ms);
   g->deadline = deadline < g->deadline ? deadline : g->deadline;
@@ -262,20 +276,50 @@ static unisono_status name_missing(const struct uni_gathering *g) {
 
 static void number_machines(const struct uni_gathering *g, struct uni_roster *roster) {
   for (int r = 0; r < g->size; r++) {
-    int same = r && g->places[r] == g->places[r - 1] ? r - 1 : 0; /* mostly, neighbours share a machine */
-    while (g->places[same] != g->places[r])
+    const struct resident *who = g->residents;
+    int same = r && who[r].place == who[r - 1].place ? r - 1 : 0; /* mostly, neighbours share a machine */
+    while (who[same].place != who[r].place)
       same++;
     roster->machine[r] = same < r ? roster->machine[same] : roster->machines++;
   }
 }
 
+/* Takes together the ranks of a kernel, whatever their machines. */
+static void mark_crowd(const struct uni_gathering *g, uint64_t kernel, struct uni_demand *room,
+                       struct uni_roster *roster) {
+  int n = 0;
+  for (int r = 0; r < g->size; r++)
+    if (g->residents[r].kernel == kernel)
+      room[n++] = g->residents[r].demand;
+  bool crowded = uni_demands_crowd(room, n);
+  for (int r = 0; r < g->size; r++)
+    if (g->residents[r].kernel == kernel)
+      roster->crowded[r] = crowded;
+}
+
+static unisono_status mark_crowds(const struct uni_gathering *g, struct uni_roster *roster) {
+  struct uni_demand *room = calloc((size_t)g->size, sizeof *room);
+  if (!room)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", g->size);
+  for (int r = 0, machines = 0; r < g->size; r++) {
+    if (roster->machine[r] < machines)
+      continue;
+    machines++; /* r is the first rank of a machine */
+    mark_crowd(g, g->residents[r].kernel, room, roster);
+  }
+  free(room);
+  return UNISONO_OK;
+}
+
 static unisono_status send_roster(struct uni_gathering *g, const struct uni_roster *roster) {
-  size_t bytes = UNI_SESSION + (size_t)g->size * sizeof *roster->machine;
+  size_t n = (size_t)g->size, numbers = n * sizeof *roster->machine, flags = n * sizeof *roster->crowded;
+  size_t bytes = UNI_SESSION + numbers + flags;
   unsigned char *body = malloc(bytes);
   if (!body)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for the list of ranks");
   memcpy(body, roster->session, UNI_SESSION);
-  memcpy(body + UNI_SESSION, roster->machine, bytes - UNI_SESSION);
+  memcpy(body + UNI_SESSION, roster->machine, numbers);
+  memcpy(body + UNI_SESSION + numbers, roster->crowded, flags);
   unisono_status status = UNISONO_OK;
   for (int r = 1; r < g->size && !status; r++)
     if (!uni_wire_send(g->wires[r], UNI_FRAME_ROSTER, body, bytes, uni_deadline(PATIENCE_MS)))
@@ -321,8 +365,10 @@ unisono_status uni_gathering_finish(struct uni_gathering *g, struct uni_roster *
   if (!status) {
     uni_seal_random(roster->session, sizeof roster->session);
     number_machines(g, roster);
-    status = send_roster(g, roster);
+    status = mark_crowds(g, roster);
   }
+  if (!status)
+    status = send_roster(g, roster);
   if (status) {
     refuse_all(g, status);
     uni_roster_free(roster);
@@ -356,20 +402,24 @@ unisono_status uni_gather_connect(const struct uni_identity *identity, unsigned 
 }
 
 static unisono_status read_roster(const struct uni_frame *frame, struct uni_roster *roster) {
-  size_t n = (size_t)roster->size * sizeof *roster->machine;
+  size_t numbers = (size_t)roster->size * sizeof *roster->machine;
+  size_t flags = (size_t)roster->size * sizeof *roster->crowded;
   struct refusal refusal;
   if (frame->kind == UNI_FRAME_REFUSED && frame->bytes == sizeof refusal) {
     memcpy(&refusal, frame->body, sizeof refusal);
     refusal.text[TEXT - 1] = 0;
     return uni_fail((unisono_status)refusal.status, "%s", refusal.text);
   }
-  if (frame->kind != UNI_FRAME_ROSTER || frame->bytes != UNI_SESSION + n)
+  if (frame->kind != UNI_FRAME_ROSTER || frame->bytes != UNI_SESSION + numbers + flags)
     return uni_fail(UNISONO_ERROR_SYSTEM, "rank 0 sent something out of order while meeting");
   memcpy(roster->session, frame->body, UNI_SESSION);
-  memcpy(roster->machine, frame->body + UNI_SESSION, n);
+  memcpy(roster->machine, frame->body + UNI_SESSION, numbers);
   for (int r = 0; r < roster->size; r++)
     if (roster->machine[r] >= roster->machines)
       roster->machines = roster->machine[r] + 1;
+  const unsigned char *flag = frame->body + UNI_SESSION + numbers;
+  for (int r = 0; r < roster->size; r++)
+    roster->crowded[r] = flag[r] != 0;
   return UNISONO_OK;
 }
 
@@ -394,7 +444,7 @@ static unisono_status await_roster(struct uni_wire *wire, int64_t deadline, stru
                   roster->rank);
 }
 
-unisono_status uni_gather_join(struct uni_wire *wire, int size, int rank, int64_t deadline,
+unisono_status uni_gather_join(struct uni_wire *wire, int size, int rank, int threads, int64_t deadline,
                                struct uni_roster *roster) {
   struct hello hello = {.protocol = PROTOCOL, .rank = (uint32_t)rank, .size = (uint32_t)size};
   hello.left_ms = deadline == UNI_NEVER ? UINT64_MAX : (uint64_t)uni_ms_until(deadline, INT32_MAX);
@@ -404,7 +454,7 @@ unisono_status uni_gather_join(struct uni_wire *wire, int size, int rank, int64_
     return status;
   }
   roster->wires[0] = wire;
-  status = uni_identity_place(&hello.place);
+  status = register_here(threads, &hello.who);
   if (!status) {
     uni_wire_send(wire, UNI_FRAME_HELLO, &hello, sizeof hello, deadline);
     status = await_roster(wire, deadline, roster);

@@ -14,8 +14,10 @@ enum { UNI_FRAME_HELLO = 1, UNI_FRAME_ROSTER, UNI_FRAME_REFUSED, UNI_CLUSTER_FRA
 
 struct uni_roster {
   int size, rank, machines;
-  int *machine;            /* of each rank; machines are numbered in the order of their lowest ranks */
-  struct uni_wire **wires; /* rank 0: to each of the others; the others: only [0] */
+  int *machine;  /* of each rank; machines are numbered in the order of their lowest ranks */
+  bool *crowded; /* each rank: it shares processors with those of other machines, which are namespaces
+                  * or containers of one */
+  struct uni_wire **wires;            /* rank 0: to each of the others; the others: only [0] */
   unsigned char session[UNI_SESSION]; /* a secret of these ranks */
   char iface[UNI_IFACE];              /* the network interface towards rank 0, or "" */
 };
@@ -28,8 +30,8 @@ int uni_roster_local(const struct uni_roster *roster, int *local_rank);
 /* Rank 0's side: it can be stepped beside something else, while it is not clear that there is another
  * machine. */
 struct uni_gathering;
-unisono_status uni_gathering_open(const struct uni_identity *identity, int size, int64_t deadline,
-                                  struct uni_gathering **gathering);
+unisono_status uni_gathering_open(const struct uni_identity *identity, int size, int threads,
+                                  int64_t deadline, struct uni_gathering **gathering);
 int uni_gathering_fd(const struct uni_gathering *gathering); /* readable when there is something to do */
 void uni_gathering_step(struct uni_gathering *gathering);
 bool uni_gathering_has_begun(const struct uni_gathering *gathering); /* somebody has shown the secret */
@@ -39,7 +41,7 @@ void uni_gathering_close(struct uni_gathering *gathering);
 /* The others' side: one attempt to reach rank 0; NULL: it is not there (yet). */
 unisono_status uni_gather_connect(const struct uni_identity *identity, unsigned attempt, int64_t deadline,
                                   struct uni_wire **wire);
-unisono_status uni_gather_join(struct uni_wire *wire, int size, int rank, int64_t deadline,
+unisono_status uni_gather_join(struct uni_wire *wire, int size, int rank, int threads, int64_t deadline,
                                struct uni_roster *roster);
 
 #endif

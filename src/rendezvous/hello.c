@@ -1,23 +1,23 @@
 #include "rendezvous/hello.h"
 
-#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "error.h"
-#include "processors.h"
+#include "rendezvous/demand.h"
 #include "shm/membarrier.h"
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
 
-enum { PROTOCOL = 1, NO_MEMBARRIER = 1 };
+enum { PROTOCOL = 2, NO_MEMBARRIER = 1 };
 
-/* The places of a hello's words. */
-enum { W_PROTOCOL, W_RANK, W_SIZE, W_SECRET, W_SECRET2, W_THREADS, W_PROCESSORS, W_FLAGS, W_PAGE, W_LEFT_MS };
+/* The places of a hello's words; behind them, instead of a text, is the rank's demand. */
+enum { W_PROTOCOL, W_RANK, W_SIZE, W_SECRET, W_SECRET2, W_FLAGS, W_PAGE, W_LEFT_MS };
 
 unisono_status uni_hello_write(const struct uni_identity *identity, const struct uni_world *world,
                                int threads, int64_t deadline, struct uni_letter *letter) {
@@ -28,15 +28,13 @@ unisono_status uni_hello_write(const struct uni_identity *identity, const struct
   w[W_SIZE] = (uint64_t)world->size;
   w[W_SECRET] = identity->secret[0];
   w[W_SECRET2] = identity->secret[1];
-  w[W_THREADS] = (uint64_t)threads;
-  w[W_PROCESSORS] = (uint64_t)uni_processors();
   w[W_FLAGS] = uni_membarrier_register() ? 0 : NO_MEMBARRIER;
   w[W_PAGE] = uni_page_size();
   w[W_LEFT_MS] = deadline == UNI_NEVER ? UINT64_MAX : (uint64_t)uni_ms_until(deadline, INT32_MAX);
-  cpu_set_t set;
-  _Static_assert(sizeof set <= UNI_LETTER_TEXT, "the affinity mask must fit");
-  if (sched_getaffinity(0, sizeof set, &set) == 0)
-    memcpy(letter->text, &set, sizeof set);
+  struct uni_demand demand;
+  _Static_assert(sizeof demand <= UNI_LETTER_TEXT, "the demand must fit");
+  uni_demand_here(threads, &demand);
+  memcpy(letter->text, &demand, sizeof demand);
   /* without pidfds (an old kernel, an emulator) the socket's end alone tells of a death */
   letter->fds[0] = (int)syscall(SYS_pidfd_open, getpid(), 0);
   return UNISONO_OK;
@@ -66,40 +64,32 @@ int uni_hello_size(const struct uni_letter *letter) {
   return size > INT32_MAX ? -1 : (int)size;
 }
 
-/* The ranks are crowded when all their threads do not fit on the processors that they may use together. */
-static bool is_crowded(const struct uni_letter *hellos, int n, uint64_t lanes) {
-  cpu_set_t all, one;
-  CPU_ZERO(&all);
-  uint64_t quota = 0;
-  for (int i = 0; i < n; i++) {
-    memcpy(&one, hellos[i].text, sizeof one);
-    CPU_OR(&all, &all, &one);
-    quota = hellos[i].words[W_PROCESSORS] > quota ? hellos[i].words[W_PROCESSORS] : quota;
-  }
-  uint64_t processors = (uint64_t)CPU_COUNT(&all);
-  /* pinned ranks see one processor each: their union counts; else the quota of a cgroup may be the limit */
-  memcpy(&one, hellos[0].text, sizeof one);
-  if (CPU_EQUAL(&all, &one) && quota && quota < processors)
-    processors = quota;
-  return lanes * (uint64_t)n > processors;
+static unisono_status weigh_demands(const struct uni_letter *hellos, int n, struct uni_settings *settings) {
+  struct uni_demand *demands = calloc((size_t)n, sizeof *demands);
+  if (!demands)
+    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", n);
+  for (int i = 0; i < n; i++)
+    memcpy(&demands[i], hellos[i].text, sizeof *demands);
+  settings->lanes = (int)uni_demands_lanes(demands, n);
+  settings->crowded |= uni_demands_crowd(demands, n);
+  free(demands);
+  return UNISONO_OK;
 }
 
 unisono_status uni_settings_agree(const struct uni_letter *hellos, int n, struct uni_settings *settings) {
   unisono_status status = uni_env_algorithm(&settings->algorithm);
+  if (!status)
+    status = weigh_demands(hellos, n, settings);
   if (status)
     return status;
   settings->guard = uni_env_guard();
   settings->fences = false;
-  uint64_t lanes = hellos[0].words[W_THREADS];
   for (int i = 0; i < n; i++) {
     const uint64_t *w = hellos[i].words;
-    lanes = w[W_THREADS] < lanes ? w[W_THREADS] : lanes;
     settings->fences |= (w[W_FLAGS] & NO_MEMBARRIER) != 0;
     if (w[W_PAGE] != hellos[0].words[W_PAGE])
       return uni_fail(UNISONO_ERROR_UNSUPPORTED, "rank %d has pages of another size than rank 0", i);
   }
-  settings->lanes = (int)lanes;
-  settings->crowded = is_crowded(hellos, n, lanes);
   enum uni_tune tune;
   settings->tunes = !uni_env_tune(&tune) && tune != UNI_TUNE_NEVER;
   /* ranks that share a processor would measure each other's turns */

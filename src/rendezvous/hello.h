@@ -19,7 +19,7 @@ int64_t uni_hello_deadline(const struct uni_letter *letter);
 int uni_hello_rank(const struct uni_letter *letter);
 int uni_hello_size(const struct uni_letter *letter);
 
-/* The settings of the world that the ranks with these hellos make. */
+/* The settings of the world that the ranks with these hellos make. `crowded` stays true where it is. */
 unisono_status uni_settings_agree(const struct uni_letter *hellos, int n, struct uni_settings *settings);
 
 void uni_settings_pack(const struct uni_settings *settings, struct uni_letter *letter);

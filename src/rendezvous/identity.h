@@ -37,8 +37,9 @@ unisono_status uni_identity_unpack(const unisono_unique_id *id, struct uni_ident
 /* Was the id made on this machine and in this network namespace? */
 unisono_status uni_identity_is_near(const struct uni_identity *identity, bool *near);
 
-/* Names the machine, or rather what of it shares memory: boot id, network and mount namespace. */
-unisono_status uni_identity_place(uint64_t *place);
+/* Names the machine's kernel (by its boot id), and what of the machine shares memory (by its network and
+ * mount namespace too). */
+unisono_status uni_identity_place(uint64_t *kernel, uint64_t *place);
 
 /* The key of connections that are opened under this identity. */
 void uni_identity_key(const struct uni_identity *identity, unsigned char *key, size_t bytes);
