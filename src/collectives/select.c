@@ -295,9 +295,9 @@ void uni_select_plan(unisono_comm *comm) {
 
 enum {
   RIDER = 960,
-  RIDER_OF_MANY = 192,     /* with an entry, 1024 and 256 bytes */
-  COLUMN_BYTES = 16 << 10, /* one rank's message is cheaper than several ranks' */
-  PIECE_OF_COLUMN = 1 << 20,
+  RIDER_OF_MANY = 192,         /* with an entry, 1024 and 256 bytes */
+  COLUMN_BYTES = 16 << 10,     /* one rank's message is cheaper than several ranks' */
+  PIECE_OF_COLUMN = 512 << 10, /* with its copies, in the caches */
   LEAST_PIECE = 64 << 10
 };
 

@@ -180,22 +180,29 @@ static unisono_status sum_narrow(const struct reduction *r, const struct chunk *
   return status;
 }
 
-static unisono_status end_across(const struct reduction *r, struct chunk *c) {
+static unisono_status await_across(const struct reduction *r, struct chunk *c) {
   const char *what = uni_kind_name(r->call->kind);
   unisono_status status = UNISONO_OK;
   if (c->enters && (c->rides || !c->slice_n) && (c->slice_n || r->span->local->rank == 0))
     status = uni_across_enter_end(r->span, r->call, &c->entering);
-  if (status || !c->slice_n)
-    return status;
-  if (r->travels && !c->stride)
-    return sum_narrow(r, c);
-  if (!c->rides)
-    status = c->stride ? uni_swap_end(r->span, &c->sums, what) : uni_span_wait(r->span, &c->all_reduce, what);
-  if (status)
+  if (status || !c->slice_n || c->rides)
     return status;
   if (c->stride)
+    return uni_swap_end(r->span, &c->sums, what);
+  return r->travels ? UNISONO_OK : uni_span_wait(r->span, &c->all_reduce, what);
+}
+
+/* What has come to this rank's slice of the result. Swapped sums are folded here, which leaves one NaN only.
+ */
+static unisono_status sum_up(const struct reduction *r, const struct chunk *c) {
+  if (!c->slice_n)
+    return UNISONO_OK;
+  if (r->travels && !c->stride)
+    return sum_narrow(r, c);
+  if (c->stride)
     fold_slices(r, c);
-  finish(r, c->result, c->slice_n);
+  if (!c->stride || r->narrow || r->call->op == UNISONO_AVG)
+    finish(r, c->result, c->slice_n);
   return UNISONO_OK;
 }
 
@@ -219,7 +226,7 @@ static unisono_status share_slices(const struct reduction *r, const struct chunk
   return status;
 }
 
-static unisono_status gather_here(const struct reduction *r, const struct chunk *c, char *results) {
+static unisono_status share_results(const struct reduction *r, const struct chunk *c, char *results) {
   char *place = whole_place(r, c->from), *to = place ? place : results;
   if (!machine_needs(r))
     return c->enters ? uni_across_tell(r->span) : UNISONO_OK;
@@ -229,6 +236,11 @@ static unisono_status gather_here(const struct reduction *r, const struct chunk 
     return uni_span_failed(r->span, status);
   deliver_block(r, to, c->from, c->n);
   return UNISONO_OK;
+}
+
+static unisono_status gather_here(const struct reduction *r, const struct chunk *c, char *results) {
+  unisono_status status = sum_up(r, c);
+  return status ? status : share_results(r, c, results);
 }
 
 /* How all chunks are done, and the memory that they need. */
@@ -321,7 +333,7 @@ static unisono_status reduce_chunks(const struct reduction *r, const struct plan
       status = reduce_here(r, now, p->wide);
     r->span->abandoned |= status && before && before->slice_n; /* is under way */
     if (!status && before)
-      status = end_across(r, before);
+      status = await_across(r, before);
     if (!status)
       status = begin_across(r, now);
     if (!status && before && (status = gather_here(r, before, p->results)))
@@ -331,7 +343,7 @@ static unisono_status reduce_chunks(const struct reduction *r, const struct plan
     k++;
   } while (from < r->total && !status);
   if (!status)
-    status = end_across(r, before);
+    status = await_across(r, before);
   return status ? status : gather_here(r, before, p->results);
 }
 
