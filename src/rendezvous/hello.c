@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "log.h"
 #include "rendezvous/demand.h"
 #include "shm/membarrier.h"
 
@@ -72,6 +73,8 @@ static unisono_status weigh_demands(const struct uni_letter *hellos, int n, stru
     memcpy(&demands[i], hellos[i].text, sizeof *demands);
   settings->lanes = (int)uni_demands_lanes(demands, n);
   settings->crowded |= uni_demands_crowd(demands, n);
+  if (settings->crowded)
+    uni_log(UNI_LOG_INFO, "ranks share processors: who waits gives its own away at once");
   free(demands);
   return UNISONO_OK;
 }

@@ -1,6 +1,7 @@
 /* Ranks on several machines (TEST_MACHINES) find each other by environment: with a secret, beside strangers,
  * late. */
 #include <arpa/inet.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,44 @@ static void test_wrong_secret(void) {
   CHECK_WORDS(wrong ? "UNISONO_SECRET" : "rank");
 }
 
+static bool has_words(int file, const char *words) {
+  static char text[1 << 16];
+  ssize_t n = pread(file, text, sizeof text - 1, 0);
+  text[n > 0 ? n : 0] = 0;
+  return strstr(text, words) != NULL;
+}
+
+/* No more than two processors for all of them, whatever the machines are called. */
+static void share_two_processors(int *shared) {
+  cpu_set_t allowed, few;
+  CHECK(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+  CPU_ZERO(&few);
+  for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&few) < 2; i++)
+    if (CPU_ISSET(i, &allowed))
+      CPU_SET(i, &few);
+  CHECK(sched_setaffinity(0, sizeof few, &few) == 0);
+  *shared = CPU_COUNT(&few);
+}
+
+/* Namespaces of one machine: four ranks on two processors are crowded, though no namespace has more than two.
+ */
+static void test_shared_processors(void) {
+  struct test_rank *self = test_self();
+  FILE *words = tmpfile();
+  int processors, standard = dup(STDERR_FILENO);
+  share_two_processors(&processors);
+  CHECK(words && setenv("UNISONO_LOG", "info", 1) == 0 && dup2(fileno(words), STDERR_FILENO) >= 0);
+  set_environment("a secret");
+  meet_and_work();
+  CHECK(dup2(standard, STDERR_FILENO) >= 0);
+  bool says_so = has_words(fileno(words), "ranks share processors");
+  bool is_first =
+      self->rank == 0 || machines_of(self->rank, self->size) != machines_of(self->rank - 1, self->size);
+  if (is_first && says_so != (self->size > processors))
+    FAIL("%d ranks on %d processors: crowded %d", self->size, processors, says_so);
+  fclose(words);
+}
+
 #define RANKS                                                                                                \
   { 2, 4 }
 #define ENTRY(title, function)                                                                               \
@@ -144,6 +183,7 @@ int main(int argc, char **argv) {
       ENTRY("unknown number on a machine", test_unknown_number_on_a_machine),
       ENTRY("only one machine", test_only_one_machine),
       ENTRY("slow starters", test_slow_starters),
+      ENTRY("shared processors", test_shared_processors),
       ENTRY("strangers", test_strangers),
       ENTRY("wrong secret", test_wrong_secret),
       {0},
