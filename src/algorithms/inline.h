@@ -36,13 +36,15 @@ UNI_STRAIGHT size_t uni_inline_bytes(const unisono_comm *comm, const struct uni_
   return uni_kind_scatters(call->kind) ? call->block * (size_t)comm->size : call->block;
 }
 
-/* A rank's payload: in its line, behind it in its slot, or in its stage. */
+/* A rank's payload: in its line, behind it in its slot, in a room, or in its stage. */
 UNI_STRAIGHT unsigned char *uni_inline_of(const unisono_comm *comm, const struct uni_call *call,
                                           uint64_t sequence, int rank) {
   struct uni_slot *slot = uni_slot_of(comm, rank, sequence);
   size_t bytes = uni_inline_bytes(comm, call);
   if (bytes <= UNI_SLOT_PAYLOAD)
     return bytes <= UNI_HEADER_PAYLOAD ? slot->arrival.payload : slot->payload;
+  if (bytes <= UNI_ROOM_PAYLOAD)
+    return comm->places[rank].rooms[sequence % UNI_ROOMS].payload;
   return (unsigned char *)uni_comm_stage(comm, rank, 0, UNI_STAGE_IN) + comm->run.inline_at;
 }
 
@@ -58,10 +60,18 @@ UNI_STRAIGHT void uni_inline_take_room(unisono_comm *comm, size_t bytes) {
   run->staged = run->inline_at + room;
 }
 
+/* May this rank arrive at once? Where it was the last operation's root, and others may still be in the one
+ * before, it must not yet write where they may be reading: in one of its rooms, or its stage. */
+UNI_STRAIGHT bool uni_may_arrive(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
+  const struct uni_run *run = &comm->run;
+  return run->met + 1 == sequence ||
+         (call->block < run->inline_ends[call->kind] && uni_inline_bytes(comm, call) <= UNI_SLOT_PAYLOAD);
+}
+
 /* Writes this rank's payload, before the stamp. */
 UNI_STRAIGHT void uni_inline_put(unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
   size_t bytes = uni_inline_bytes(comm, call);
-  if (bytes > UNI_SLOT_PAYLOAD)
+  if (bytes > UNI_ROOM_PAYLOAD)
     uni_inline_take_room(comm, bytes);
   if (uni_call_send_bytes(call, comm->size, comm->rank) == 0)
     return;

@@ -136,7 +136,7 @@ UNI_COLD static void report_mismatch(unisono_comm *comm, int rank, const struct 
   uni_comm_break(comm, UNISONO_ERROR_MISMATCH, "rank %d called %s, rank %d %s", rank, a, comm->rank, b);
 }
 
-bool uni_meet_arrivals(unisono_comm *comm, uint64_t sequence) {
+static bool meet(unisono_comm *comm, uint64_t sequence) {
   struct uni_run *run = &comm->run;
   const struct uni_arrival *mine = &uni_slot_of(comm, comm->rank, sequence)->arrival;
   for (; run->cursor < comm->size; run->cursor++) {
@@ -149,5 +149,13 @@ bool uni_meet_arrivals(unisono_comm *comm, uint64_t sequence) {
     }
   }
   run->cursor = 0;
+  return true;
+}
+
+bool uni_meet_arrivals(unisono_comm *comm, uint64_t sequence) {
+  struct uni_run *run = &comm->run;
+  for (; run->met < sequence; run->met++)
+    if (!meet(comm, run->met + 1))
+      return false;
   return true;
 }

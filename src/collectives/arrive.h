@@ -1,4 +1,9 @@
-/* Arriving: a rank's line says what it has called and where its buffers are; everybody reads everybody's. */
+/* Arriving: a rank's line says what it has called and where its buffers are; everybody reads everybody's.
+ *
+ * A root whose data the others only read returns from operation s when it has taken in the lines of s - 1;
+ * everybody else when it has those of s. So who arrives at s has taken in those of s - 2, and knows that all
+ * others have arrived there, and returned from s - 3: they read no payload of s - 4 any more, and no line of
+ * it. That is the slot that s takes: four are enough. */
 #ifndef UNI_COLLECTIVES_ARRIVE_H
 #define UNI_COLLECTIVES_ARRIVE_H
 
@@ -49,8 +54,8 @@ void uni_arrive(unisono_comm *comm);
 /* A line's call in words. */
 void uni_line_describe(uint64_t call, uint64_t count, uint64_t match, char *text, size_t n);
 
-/* Takes in the lines of the operation that are there; true: all of them, and they agree. A mismatch breaks
- * the communicator. */
+/* Takes in the lines of all operations up to `sequence` that are there; true: all of them, and they agree. A
+ * mismatch breaks the communicator. */
 bool uni_meet_arrivals(unisono_comm *comm, uint64_t sequence);
 
 /* Divides plan.total among plan.lanes. */

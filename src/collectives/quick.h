@@ -12,14 +12,14 @@
 /* Looks at a peer's line, at memory's pace, before the machine goes on with waiting in its ways. */
 enum { UNI_QUICK_LOOKS = 200 };
 
-/* May `call` be run at once, and in this way? A root that did not wait for the others in the last operation
- * has to have met them. */
+/* May `call` be run at once, and in this way? */
 UNI_STRAIGHT bool uni_is_quick(unisono_comm *comm, const struct uni_call *call) {
   const struct uni_run *run = &comm->run;
   /* acquire: the helper is through with the run */
   return call->block < run->inline_ends[call->kind] &&
          atomic_load_explicit(&comm->queue->collectives, memory_order_acquire) == 0 &&
-         !uni_comm_is_broken(comm) && (!run->unmet || uni_meet_arrivals(comm, run->sequence));
+         !uni_comm_is_broken(comm) &&
+         (uni_may_arrive(comm, call, run->sequence + 1) || uni_meet_arrivals(comm, run->sequence));
 }
 
 /* Is the rank's line there, and does it say what this rank says? */
@@ -32,17 +32,29 @@ UNI_STRAIGHT bool uni_quick_sees(const unisono_comm *comm, const struct uni_call
   return line->call == uni_line_call(call) && line->count == call->count && line->match == call->match;
 }
 
+/* Are all lines there of the operation before, whose root this rank was? */
+static inline bool uni_quick_meets_last(unisono_comm *comm, int looks) {
+  while (!uni_meet_arrivals(comm, comm->run.sequence - 1))
+    if (--looks < 0 || uni_comm_is_broken(comm))
+      return false;
+  return true;
+}
+
 UNI_STRAIGHT unisono_status uni_quick(unisono_comm *comm, const struct uni_call *call) {
   struct uni_run *run = &comm->run;
   uint64_t sequence = ++run->sequence;
   struct uni_slot *slot = uni_slot_of(comm, comm->rank, sequence);
   uni_inline_put(comm, call, sequence);
   uni_publish_line(comm, call, call->count, slot, sequence);
-  run->unmet = uni_inline_is_one_sided(comm, call);
   int looks = comm->world->settings.crowded ? 0 : UNI_QUICK_LOOKS;
-  for (int r = 0; r < comm->size && !run->unmet; r++)
-    if (r != comm->rank && !uni_quick_sees(comm, call, r, sequence, looks))
-      return uni_drive_on(comm, *call, r);
+  if (run->met + 1 != sequence && !uni_quick_meets_last(comm, looks))
+    return uni_drive_on(comm, *call, run->cursor);
+  if (!uni_inline_is_one_sided(comm, call)) {
+    for (int r = 0; r < comm->size; r++)
+      if (r != comm->rank && !uni_quick_sees(comm, call, r, sequence, looks))
+        return uni_drive_on(comm, *call, r);
+    run->met = sequence;
+  }
   uni_inline_deliver(comm, call, sequence);
   return UNISONO_OK;
 }

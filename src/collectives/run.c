@@ -196,39 +196,27 @@ void uni_run_begin(unisono_comm *comm, const struct uni_call *call) {
   struct uni_run *run = &comm->run;
   run->call = *call;
   run->sequence++;
-  run->cursor = 0;
   run->exposed = NULL;
   run->is_inline = call->block < run->inline_ends[call->kind];
   run->phase = UNI_PHASE_MEET_LAST;
 }
 
-/* A rank has two slots for its lines, used in turn: the one that this operation takes had the operation
- * before the last, which all have finished when all have arrived at the last. That is known, and the last
- * operation's lines were compared, unless this rank was a root that did not wait. */
-static bool meet_last(unisono_comm *comm) {
-  struct uni_run *run = &comm->run;
-  if (run->unmet && !uni_meet_arrivals(comm, run->sequence - 1))
-    return false;
-  run->unmet = false;
-  return true;
-}
-
-static void enter(unisono_comm *comm) {
-  struct uni_run *run = &comm->run;
-  uni_arrive(comm);
-  run->phase = UNI_PHASE_ARRIVE;
-  run->unmet = run->is_inline && uni_inline_is_one_sided(comm, &run->call);
+/* The last operation whose lines are awaited here. */
+static uint64_t last_awaited(const unisono_comm *comm) {
+  const struct uni_run *run = &comm->run;
+  return run->sequence - (run->is_inline && uni_inline_is_one_sided(comm, &run->call));
 }
 
 /* Up to the work; true: there is none. */
 static bool step_to_work(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   if (run->phase == UNI_PHASE_MEET_LAST) {
-    if (!meet_last(comm))
+    if (!uni_may_arrive(comm, &run->call, run->sequence) && !uni_meet_arrivals(comm, run->sequence - 1))
       return false;
-    enter(comm);
+    uni_arrive(comm);
+    run->phase = UNI_PHASE_ARRIVE;
   }
-  if (!run->unmet && !uni_meet_arrivals(comm, run->sequence))
+  if (!uni_meet_arrivals(comm, last_awaited(comm)))
     return false;
   if (run->is_inline) {
     uni_inline_deliver(comm, &run->call, run->sequence);
@@ -255,9 +243,8 @@ bool uni_run_misses(unisono_comm *comm, int rank) {
   const struct uni_run *run = &comm->run;
   switch (run->phase) {
   case UNI_PHASE_MEET_LAST:
-    return !uni_has_arrived(comm, rank, run->sequence - 1);
   case UNI_PHASE_ARRIVE:
-    return !uni_has_arrived(comm, rank, run->sequence);
+    return !uni_has_arrived(comm, rank, run->met + 1);
   case UNI_PHASE_WORK:
     for (uint32_t i = 0; i < run->plan.lanes; i++)
       if (!is_done(&run->lanes[i]) &&

@@ -61,9 +61,9 @@ enum uni_phase { UNI_PHASE_MEET_LAST, UNI_PHASE_ARRIVE, UNI_PHASE_WORK, UNI_PHAS
 
 struct uni_run {
   /* of the communicator; the same on every rank between operations */
-  uint64_t sequence;  /* of the operation under way or done last */
-  bool unmet;         /* in the operation before, this rank (its root) did not wait for the others' lines */
-  uint64_t steps;     /* base of the step counters */
+  uint64_t sequence; /* of the operation under way or done last */
+  uint64_t met;   /* the operations whose lines this rank has taken in: all, or all but the last (its root) */
+  uint64_t steps; /* base of the step counters */
   bool stages_mapped; /* see uni_stage_map */
   size_t staged;      /* where in a stage the last chunk, or payload, ended */
 
@@ -71,7 +71,7 @@ struct uni_run {
   _Atomic uint64_t moves; /* counts what has moved, so that who waits starts to spin anew */
   struct uni_call call;
   enum uni_phase phase;
-  int cursor; /* ranks below it have arrived */
+  int cursor; /* ranks below it have arrived at the operation after `met` */
   bool is_inline;
   size_t inline_at; /* where in the stages the payloads are */
   struct uni_ref send_ref, recv_ref;

@@ -93,7 +93,7 @@ static bool levels_win(const unisono_comm *comm, const struct uni_call *call, si
 /* The bytes that one rank may write behind its line. */
 static size_t most_inline(const unisono_comm *comm, enum uni_kind kind) {
   bool is_large = comm->world->settings.crowded || kind == UNI_BROADCAST; /* whose root does not wait */
-  size_t room = is_large ? UNI_INLINE_MAX : UNI_SLOT_PAYLOAD;
+  size_t room = is_large ? UNI_INLINE_MAX : UNI_ROOM_PAYLOAD;
   switch (comm->world->settings.algorithm) {
   case UNI_INLINE:
     return UNI_INLINE_MAX;

@@ -20,10 +20,12 @@
 
 enum {
   UNI_LINE = 64,           /* bytes that travel together */
-  UNI_SLOTS = 2,           /* arrival lines a rank, used in turn */
+  UNI_SLOTS = 4,           /* arrival lines a rank, used in turn: see arrive.h */
   UNI_HEADER_PAYLOAD = 32, /* inline payload that rides in the arrival line itself */
-  UNI_SLOT_PAYLOAD = 4096, /* behind it in the slot */
-  UNI_INLINE_MAX = 8192,   /* in the stage */
+  UNI_SLOT_PAYLOAD = 1408, /* behind it in the slot */
+  UNI_ROOMS = 2,           /* for larger ones, used in turn */
+  UNI_ROOM_PAYLOAD = 4096,
+  UNI_INLINE_MAX = 8192, /* in the stage */
   UNI_TEXT = 320
 };
 
@@ -48,9 +50,14 @@ struct uni_slot {
   _Alignas(UNI_LINE) unsigned char payload[UNI_SLOT_PAYLOAD + UNI_LINE]; /* the last line is only ever read */
 };
 
+struct uni_room {
+  _Alignas(UNI_LINE) unsigned char payload[UNI_ROOM_PAYLOAD + UNI_LINE];
+};
+
 /* What one rank publishes. */
 struct uni_place {
   struct uni_slot slots[UNI_SLOTS];
+  struct uni_room rooms[UNI_ROOMS];
   _Alignas(UNI_LINE) _Atomic uint32_t sleepers; /* threads of this rank about to sleep or asleep */
   _Atomic uint32_t bell;                        /* they sleep on it; peers add 1 to wake them */
   _Alignas(UNI_LINE) _Atomic uint32_t left;     /* this rank has destroyed the communicator */

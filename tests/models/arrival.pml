@@ -1,21 +1,25 @@
-/* Arriving: stamped lines in two slots used in turn, payload with them, and a root that does not wait.
+/* Arriving: stamped lines in four slots used in turn, payload with them or in one of two rooms, and a root that
+ * does not wait.
  *
  * Stands for: uni_publish_line, uni_has_arrived, uni_meet_arrivals (src/collectives/arrive.[hc]); uni_quick,
- * uni_is_quick (quick.h); meet_last, enter (run.c); uni_inline_put, uni_inline_deliver,
- * uni_inline_is_one_sided (src/algorithms/inline.h); struct uni_slot (src/shm/layout.h).
+ * uni_is_quick (quick.h); last_awaited, step_to_work (run.c); uni_may_arrive, uni_inline_put,
+ * uni_inline_deliver, uni_inline_is_one_sided (src/algorithms/inline.h); struct uni_slot, uni_room
+ * (src/shm/layout.h).
  *
  * Reduced: a line and the payload behind it are one location, as both lie between the same two stamps. Every
  * operation is one where all wait for all, or a broadcast with any root, alike on all ranks. Values are the
- * operation's number: a line read in operation n must say n.
+ * operation's number: what is read in operation n must say n.
  *
- *   variant: -DRANKS=3 -DOPERATIONS=2
+ *   variant: -DRANKS=3 -DOPERATIONS=2 -DSLOTS=3
+ *   variant: -DOPERATIONS=3 -DLARGE=1
  *
  *   mutation 1: the stamp is stored without release: it overtakes its line
  *   mutation 2: the stamp is stored without release: it overtakes the reads of the operation before
  *   mutation 3: the stamp is loaded without acquire
- *   mutation 4: there is one slot only
- *   mutation 5: a root that ran ahead does not meet the last arrivals (uni_is_quick, meet_last)
+ *   mutation 4: there are three slots only
+ *   mutation 5: a root that ran ahead does not meet the last arrivals (last_awaited, uni_quick)
  *   mutation 6: in an operation of all, a rank does not wait for the arrivals
+ *   mutation 7 (-DOPERATIONS=3 -DLARGE=1): a root that ran ahead writes to a room at once (uni_may_arrive)
  */
 #ifndef RANKS
 #define RANKS 2
@@ -24,22 +28,31 @@
 #define OPERATIONS 5
 #endif
 
-#if MUTATION == 4
-#define SLOTS 1
-#else
-#define SLOTS 2
+#ifndef LARGE
+#define LARGE 0 /* 1: payloads of any operation may be in the rooms */
 #endif
 
+#if MUTATION == 4
+#define SLOTS 3
+#endif
+#ifndef SLOTS
+#define SLOTS 4 /* which operations of fewer than that do not need */
+#endif
+#define ROOMS (2 * LARGE)
+
 #define PROCESSORS RANKS
-#define LOCATIONS (RANKS * SLOTS * 2)
-#define LINE(rank, sequence) ((rank)*SLOTS + (sequence) % SLOTS)
-#define STAMP(rank, sequence) (RANKS * SLOTS + LINE(rank, sequence))
-#define LOADS(p, x) ((x) < RANKS * SLOTS && (x) / SLOTS != (p))
+#define OF_A_RANK (SLOTS + ROOMS) /* locations of data */
+#define LOCATIONS (RANKS * (OF_A_RANK + SLOTS))
+#define LINE(rank, sequence) ((rank)*OF_A_RANK + (sequence) % SLOTS)
+#define ROOM(rank, sequence) ((rank)*OF_A_RANK + SLOTS + (sequence) % 2)
+#define STAMP(rank, sequence) (RANKS * OF_A_RANK + (rank)*SLOTS + (sequence) % SLOTS)
+#define LOADS(p, x) ((x) < RANKS * OF_A_RANK && (x) / OF_A_RANK != (p))
 
 #include "memory.pml"
 
 #define ALL RANKS /* instead of a root: no broadcast */
 byte root[OPERATIONS + 1];
+bool large[OPERATIONS + 1];
 byte chosen;
 
 /* uni_meet_arrivals, uni_quick_sees */
@@ -70,7 +83,10 @@ inline deliver(sequence) {
   :: from < RANKS ->
      if
      :: from != me && (root[sequence] == ALL || root[sequence] == from) ->
-        read(me, LINE(from, sequence), sequence)
+        if
+        :: large[sequence] -> read(me, ROOM(from, sequence), sequence)
+        :: else -> read(me, LINE(from, sequence), sequence)
+        fi
      :: else
      fi;
      from++
@@ -79,26 +95,41 @@ inline deliver(sequence) {
   from = 0
 }
 
+/* uni_inline_put, uni_publish_line */
+inline publish(sequence) {
+  if
+  :: large[sequence] -> store(me, ROOM(me, sequence), sequence)
+  :: else
+  fi;
+  store(me, LINE(me, sequence), sequence);
+#if MUTATION == 1
+  store_after_loads(me, STAMP(me, sequence), sequence);
+#elif MUTATION == 2
+  store_after_stores(me, STAMP(me, sequence), sequence);
+#else
+  store_release(me, STAMP(me, sequence), sequence);
+#endif
+}
+
 proctype rank(byte me) {
   byte sequence, from;
-  bool unmet;
+  bool unmet; /* the operation before */
   chosen == OPERATIONS;
   do
   :: sequence < OPERATIONS ->
-#if MUTATION != 5
+     sequence++;
+#if MUTATION != 7
      if
-     :: unmet -> meet(sequence) /* meet_last */
+     :: unmet && large[sequence] -> meet(sequence - 1); unmet = false /* uni_may_arrive */
      :: else
      fi;
 #endif
-     sequence++;
-     store(me, LINE(me, sequence), sequence); /* uni_inline_put, uni_publish_line */
-#if MUTATION == 1
-     store_after_loads(me, STAMP(me, sequence), sequence);
-#elif MUTATION == 2
-     store_after_stores(me, STAMP(me, sequence), sequence);
-#else
-     store_release(me, STAMP(me, sequence), sequence);
+     publish(sequence);
+#if MUTATION != 5
+     if
+     :: unmet -> meet(sequence - 1)
+     :: else
+     fi;
 #endif
      unmet = (root[sequence] == me); /* uni_inline_is_one_sided */
 #if MUTATION != 6
@@ -118,6 +149,10 @@ init {
   :: chosen < OPERATIONS -> atomic {
        select(it : 0 .. RANKS);
        root[chosen + 1] = it;
+       if
+       :: LARGE -> large[chosen + 1] = true
+       :: large[chosen + 1] = false
+       fi;
        chosen++
      }
   :: else -> break
