@@ -190,6 +190,20 @@ static void test_type_of_message(void) {
   CHECK_STATUS(UNISONO_ERROR_MISMATCH, status);
 }
 
+/* A root need not wait for the others; what it then calls tells, though that does not wait for them either.
+ */
+static void test_next_broadcast(void) {
+  struct test_rank *self = test_self();
+  float data[4] = {1, 2, 3, 4};
+  if (self->rank > 0)
+    test_sleep_us(20000);
+  unisono_status status = unisono_broadcast(data, 3 + (size_t)(self->rank == 0), F32, 0, self->comm);
+  if (self->rank == 0 && !status)
+    status = unisono_broadcast(data, 4, F32, 0, self->comm);
+  CHECK_STATUS(UNISONO_ERROR_MISMATCH, status);
+  CHECK_WORDS("count 3");
+}
+
 /* Nobody can know that it will never be received: TIMEOUT. */
 static void test_send_against_collective(void) {
   struct test_rank *self = test_self();
@@ -222,6 +236,7 @@ int main(int argc, char **argv) {
       {.name = "collectives", .body = test_collectives, .ranks = {2, 3, 5}, .rounds = kinds * PAIRS},
       {.name = "message too long", .body = test_long_message, .ranks = {2, 3}, .rounds = 2 * MEMORY_KINDS},
       {.name = "type of a message", .body = test_type_of_message, .ranks = {2}},
+      {.name = "next broadcast", .body = test_next_broadcast, .ranks = {2, 3}, .rounds = 10},
       {.name = "send against a collective", .body = test_send_against_collective, .ranks = {2}},
       {.name = "started operations", .body = test_started, .ranks = {2, 3}},
       {0},
