@@ -31,5 +31,5 @@ bool uni_demands_crowd(const struct uni_demand *demands, int n) {
   /* pinned ranks see one processor each: their union counts; else the quota of a cgroup may be the limit */
   if (CPU_EQUAL(&all, &demands[0].allowed) && quota && (quota < processors || processors == 0))
     processors = quota;
-  return uni_demands_lanes(demands, n) * (uint64_t)n > processors;
+  return processors && uni_demands_lanes(demands, n) * (uint64_t)n > processors;
 }

@@ -8,7 +8,7 @@
 
 struct uni_demand {
   uint64_t threads;    /* that it may use */
-  uint64_t processors; /* that its affinity and its control groups' quota leave it */
+  uint64_t processors; /* that its affinity and its control groups' quota leave it; 0: not known */
   cpu_set_t allowed;   /* by its affinity; empty: the machine has more than such a set can name */
 };
 
@@ -19,7 +19,7 @@ void uni_demand_here(int threads, struct uni_demand *demand);
 uint64_t uni_demands_lanes(const struct uni_demand *demands, int n);
 
 /* Are these ranks of one machine crowded: do all their threads not fit on the processors that they may use
- * together? */
+ * together? Where that is not known, they are not. */
 bool uni_demands_crowd(const struct uni_demand *demands, int n);
 
 #endif

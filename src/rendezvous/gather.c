@@ -289,8 +289,10 @@ static void mark_crowd(const struct uni_gathering *g, uint64_t kernel, struct un
                        struct uni_roster *roster) {
   int n = 0;
   for (int r = 0; r < g->size; r++)
-    if (g->residents[r].kernel == kernel)
-      room[n++] = g->residents[r].demand;
+    if (g->residents[r].kernel == kernel) {
+      room[n] = g->residents[r].demand;
+      room[n++].processors = 0; /* a quota is each container's own, and looked at when its ranks meet */
+    }
   bool crowded = uni_demands_crowd(room, n);
   for (int r = 0; r < g->size; r++)
     if (g->residents[r].kernel == kernel)

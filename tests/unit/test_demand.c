@@ -43,12 +43,15 @@ static void test_containers(void) {
     demand(i, 1, i < 2 ? 0 : 2, i < 2 ? 1 : 3, 2);
   CHECK(!uni_demands_crowd(demands, 4));
   CHECK(alike_crowd(4, 1, 0, 1, 2));
+  CHECK(alike_crowd(4, 1, 0, 1, 0)); /* whatever their quotas are */
+  CHECK(!alike_crowd(4, 1, 0, 7, 0));
 }
 
 /* More processors than a set can name: it is empty. */
 static void test_unnamed(void) {
   CHECK(!alike_crowd(4, 1, 1, 0, 2000));
   CHECK(alike_crowd(4, 1, 1, 0, 3));
+  CHECK(!alike_crowd(4, 1, 1, 0, 0));
 }
 
 static void test_lanes(void) {
