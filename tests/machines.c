@@ -198,8 +198,12 @@ void machines_cut(int machine) {
   outside_do("ip link set port%d down # %s", machine, "");
 }
 
+/* Who was looked for in vain is looked for anew. */
 void machines_join(int machine) {
   outside_do("ip link set port%d up # %s", machine, "");
+  for (int m = 0; m < number; m++)
+    if (run("nsenter -n -t %d ip neigh flush dev eth0", (int)machines[m].keeper) != 0)
+      fprintf(stderr, "machine %d may take another one for lost for a while\n", m);
 }
 
 /* ---- a bad network: by netem, or where the kernel has none by a process that carries the frames */

@@ -8,6 +8,8 @@
 enum {
   REACH_MS = 1000,   /* to try on this machine before looking elsewhere */
   HUNG_UP_MS = 2000, /* to find rank 0 elsewhere after it has hung up */
+  KNOCK_FIRST_MS = 20,
+  KNOCK_MOST_MS = 1000,
   PAUSE_MS = 20
 };
 
@@ -65,12 +67,15 @@ static unisono_status receive_all(const struct search *s, struct uni_world **wor
 
 /* ---- the others */
 
-static unisono_status look_elsewhere(const struct search *s, bool *found, struct uni_roster *roster) {
+/* At all addresses in turn. One that does not answer must not hold up those that do: hence little patience at
+ * first. */
+static unisono_status look_elsewhere(const struct search *s, int patience_ms, bool *found,
+                                     struct uni_roster *roster) {
   const struct uni_addresses *a = &s->identity->addresses;
   *found = false;
   for (unsigned attempt = 0; attempt < (unsigned)a->n * UNI_PORTS && a->ports[attempt / a->n]; attempt++) {
     struct uni_wire *wire;
-    unisono_status status = uni_gather_connect(s->identity, attempt, s->deadline, &wire);
+    unisono_status status = uni_gather_connect(s->identity, attempt, patience_ms, s->deadline, &wire);
     if (status)
       return status;
     if (!wire)
@@ -82,7 +87,9 @@ static unisono_status look_elsewhere(const struct search *s, bool *found, struct
 }
 
 static unisono_status go_to_rank_0(struct search *s, struct uni_world **world, struct uni_roster *roster) {
-  for (int64_t lost_at = 0;;) {
+  int64_t lost_at = 0;
+  for (int patience_ms = KNOCK_FIRST_MS;;
+       patience_ms = 2 * patience_ms < KNOCK_MOST_MS ? 2 * patience_ms : KNOCK_MOST_MS) {
     bool found;
     if (s->near && s->identity->via != UNI_VIA_NETWORK) {
       struct uni_detour detour = {.reach = uni_deadline(REACH_MS)};
@@ -93,7 +100,7 @@ static unisono_status go_to_rank_0(struct search *s, struct uni_world **world, s
       if (detour.hung_up)
         lost_at = uni_now();
     }
-    unisono_status status = look_elsewhere(s, &found, roster);
+    unisono_status status = look_elsewhere(s, patience_ms, &found, roster);
     if (status || found)
       return status;
     if (lost_at && uni_now() - lost_at > HUNG_UP_MS * UNI_MS)

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "log.h"
 #include "rendezvous/demand.h"
+#include "rendezvous/letter.h"
 #include "rendezvous/seal.h"
 
 enum {
@@ -20,7 +21,7 @@ enum {
   WAITING_ROOM = 128, /* connections that have not shown the secret yet */
   SILENCE_MS = 2000,  /* that one of them may keep when others want in */
   PATIENCE_MS = 5000, /* for one frame to a rank that is there */
-  CONNECT_MS = 1000,
+  GREETING_MS = 1000,
   GRACE_MS = 1000, /* rank 0 says at its time limit who is missing */
   TEXT = 400
 };
@@ -85,6 +86,7 @@ struct stranger { /* connected, and has not said yet who it is */
 
 struct uni_gathering {
   int listener, epoll, size, present;
+  int door; /* where ranks of this machine look for rank 0 first; -1: somebody else attends to it */
   unsigned char key[UNI_WIRE_SECRET];
   int64_t deadline; /* the first of all present ranks' */
   struct uni_wire **wires;
@@ -116,7 +118,7 @@ unisono_status uni_gathering_open(const struct uni_identity *identity, int size,
   if (!g)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size);
   need_descriptors(size);
-  g->listener = -1;
+  g->listener = g->door = -1;
   g->size = size;
   g->deadline = deadline;
   g->wires = calloc((size_t)size, sizeof *g->wires);
@@ -147,6 +149,8 @@ void uni_gathering_close(struct uni_gathering *g) {
     uni_wire_close(g->wires[r]);
   if (g->listener >= 0)
     close(g->listener);
+  if (g->door >= 0)
+    close(g->door);
   if (g->epoll >= 0)
     close(g->epoll);
   free(g->wires);
@@ -257,8 +261,23 @@ static void check_present(struct uni_gathering *g) {
     }
 }
 
+void uni_gathering_attend(struct uni_gathering *g, int door) {
+  struct epoll_event event = {.events = EPOLLIN};
+  g->door = door;
+  epoll_ctl(g->epoll, EPOLL_CTL_ADD, door, &event); /* where that fails, it is looked at now and then */
+}
+
+static void send_here(struct uni_gathering *g) {
+  struct uni_letter letter;
+  uni_letter_init(&letter, UNI_ELSEWHERE);
+  for (int fd; (fd = accept4(g->door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0; close(fd))
+    uni_letter_send(fd, &letter);
+}
+
 void uni_gathering_step(struct uni_gathering *g) {
   accept_all(g);
+  if (g->door >= 0)
+    send_here(g);
   for (int i = g->waiting - 1; i >= 0; i--)
     hear(g, i);
   check_present(g);
@@ -385,17 +404,18 @@ unisono_status uni_gathering_finish(struct uni_gathering *g, struct uni_roster *
 
 /* ---- the others */
 
-unisono_status uni_gather_connect(const struct uni_identity *identity, unsigned attempt, int64_t deadline,
-                                  struct uni_wire **wire) {
+unisono_status uni_gather_connect(const struct uni_identity *identity, unsigned attempt, int patience_ms,
+                                  int64_t deadline, struct uni_wire **wire) {
   unsigned char key[UNI_WIRE_SECRET];
   int fd;
   *wire = NULL;
-  unisono_status status = uni_connect(&identity->addresses, attempt, uni_ms_until(deadline, CONNECT_MS), &fd);
+  unisono_status status =
+      uni_connect(&identity->addresses, attempt, uni_ms_until(deadline, patience_ms), &fd);
   if (status || fd < 0)
     return status;
   uni_identity_key(identity, key, sizeof key);
   status = uni_wire_open(fd, false, key, wire);
-  int64_t patience = uni_deadline(CONNECT_MS);
+  int64_t patience = uni_deadline(GREETING_MS);
   if (!status && uni_wire_greet(*wire, patience < deadline ? patience : deadline) != UNI_WIRE_FRAME) {
     uni_wire_close(*wire); /* somebody else's port */
     *wire = NULL;

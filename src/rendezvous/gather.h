@@ -34,13 +34,16 @@ unisono_status uni_gathering_open(const struct uni_identity *identity, int size,
                                   int64_t deadline, struct uni_gathering **gathering);
 int uni_gathering_fd(const struct uni_gathering *gathering); /* readable when there is something to do */
 void uni_gathering_step(struct uni_gathering *gathering);
+void uni_gathering_attend(struct uni_gathering *gathering,
+                          int door); /* sends here who comes to that listener, which
+                                      * is its own from now on */
 bool uni_gathering_has_begun(const struct uni_gathering *gathering); /* somebody has shown the secret */
 unisono_status uni_gathering_finish(struct uni_gathering *gathering, struct uni_roster *roster);
 void uni_gathering_close(struct uni_gathering *gathering);
 
-/* The others' side: one attempt to reach rank 0; NULL: it is not there (yet). */
-unisono_status uni_gather_connect(const struct uni_identity *identity, unsigned attempt, int64_t deadline,
-                                  struct uni_wire **wire);
+/* The others' side: one attempt to reach rank 0, for so long; NULL: it is not there (yet). */
+unisono_status uni_gather_connect(const struct uni_identity *identity, unsigned attempt, int patience_ms,
+                                  int64_t deadline, struct uni_wire **wire);
 unisono_status uni_gather_join(struct uni_wire *wire, int size, int rank, int threads, int64_t deadline,
                                struct uni_roster *roster);
 

@@ -215,6 +215,7 @@ static unisono_status gather_ranks(struct meeting *m) {
   return UNISONO_OK;
 }
 
+/* Those who have come, and through its door those who will. */
 static void point_to_gathering(struct meeting *m) {
   struct uni_letter letter;
   uni_letter_init(&letter, UNI_ELSEWHERE);
@@ -228,9 +229,10 @@ static void point_to_gathering(struct meeting *m) {
       close(peer->pidfd);
     peer->socket = peer->pidfd = -1;
   }
-  accept_all(m);
   for (; m->waiting; leave_waiting_room(m, FIRST, true))
     uni_letter_send(m->polled[FIRST].fd, &letter);
+  uni_gathering_attend(m->detour->beside, m->polled[LISTENER].fd);
+  m->polled[LISTENER].fd = -1;
 }
 
 static unisono_status tell(struct meeting *m, int rank, const struct uni_letter *letter, int64_t deadline) {
@@ -345,7 +347,8 @@ static unisono_status host(struct uni_world *world, const struct uni_identity *i
       refuse_all(m, status);
     while (m->waiting)
       leave_waiting_room(m, FIRST, true);
-    close(listener);
+    if (m->polled[LISTENER].fd >= 0)
+      close(listener);
   }
   if (hellos && hellos[0].kind)
     uni_letter_close_fds(&hellos[0]);

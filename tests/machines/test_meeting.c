@@ -80,6 +80,52 @@ static void test_slow_starters(void) {
   meet_and_work();
 }
 
+/* How long rank 0 and this rank have waited for each other, who both are there. */
+static void check_met_within(int64_t began, int ms) {
+  int64_t took = (test_now_us() - began) / 1000;
+  if (took > test_slow_ms(ms))
+    FAIL("all ranks were there, and met only after %lld ms", (long long)took);
+}
+
+/* A rank of rank 0's machine that comes when one of another machine has come already. */
+static void test_near_rank_comes_last(void) {
+  struct test_rank *self = test_self();
+  unisono_comm *comm;
+  if (self->rank == 1)
+    test_sleep_us(300000);
+  int64_t began = test_now_us();
+  CHECK_OK(unisono_comm_init(&comm, self->size, self->rank, &self->id, NULL));
+  if (self->rank == 1)
+    check_met_within(began, 700);
+  CHECK_OK(unisono_comm_destroy(comm));
+}
+
+/* Rank 0's machine has an address at which the others get no answer: they come before rank 0, so that they
+ * try them all. */
+static void test_silent_address(void) {
+  struct test_rank *self = test_self();
+  unisono_unique_id *id = test_scratch();
+  unisono_comm *comm;
+  if (self->rank == 0) {
+    CHECK(system("ip addr add 10.88.0.1/24 dev eth0") == 0);
+    CHECK_OK(unisono_get_unique_id(id));
+  } else if (machines_of(self->rank, self->size) != 0 &&
+             machines_of(self->rank - 1, self->size) != machines_of(self->rank, self->size)) {
+    CHECK(system("ip route add 10.88.0.0/24 dev eth0 && ip neigh add 10.88.0.1 lladdr 02:00:00:00:00:99 dev "
+                 "eth0") == 0);
+  }
+  test_meet();
+  if (self->rank == 0)
+    test_sleep_us(100000);
+  int64_t began = test_now_us();
+  CHECK_OK(unisono_comm_init(&comm, self->size, self->rank, id, NULL));
+  if (self->rank == 0)
+    check_met_within(began, 700);
+  CHECK_OK(unisono_comm_destroy(comm));
+  if (self->rank == 0)
+    CHECK(system("ip addr del 10.88.0.1/24 dev eth0") == 0);
+}
+
 static int connect_to_rank_0(void) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT + 1)};
   inet_pton(AF_INET, machines_address(0), &address.sin_addr);
@@ -183,6 +229,8 @@ int main(int argc, char **argv) {
       ENTRY("unknown number on a machine", test_unknown_number_on_a_machine),
       ENTRY("only one machine", test_only_one_machine),
       ENTRY("slow starters", test_slow_starters),
+      ENTRY("near rank comes last", test_near_rank_comes_last),
+      ENTRY("silent address", test_silent_address),
       ENTRY("shared processors", test_shared_processors),
       ENTRY("strangers", test_strangers),
       ENTRY("wrong secret", test_wrong_secret),
