@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import typing
 from pathlib import Path
 
@@ -102,13 +103,16 @@ def prepare(peer, build):
 # ---- measuring
 
 
-def launcher(peer, layout):
+def launcher(peer, layout, folder):
     """mpirun's words, up to the program: on the first machine, from where the agent reaches the others."""
-    hosts = ",".join(f"10.77.0.{i + 1}:{n}" for i, n in enumerate(layout))
-    if peer.engine:
-        return ["mpiexec.hydra", "-bootstrap", "rsh", "-bootstrap-exec", str(AGENT), "-iface", "eth0", "-hosts", hosts]
-    return ["mpirun", "--prtemca", "plm_ssh_agent", str(AGENT), "--prtemca", "prte_if_include", "eth0",
-            "--mca", "btl_tcp_if_include", "eth0", "--bind-to", "none", "--host", hosts]
+    hosts = [f"10.77.0.{i + 1}:{n}" for i, n in enumerate(layout)]
+    if not peer.engine:
+        return ["mpirun", "--prtemca", "plm_ssh_agent", str(AGENT), "--prtemca", "prte_if_include", "eth0",
+                "--mca", "btl_tcp_if_include", "eth0", "--bind-to", "none", "--host", ",".join(hosts)]
+    file = Path(folder, "machines")  # Intel MPI's takes no numbers of ranks from -hosts
+    file.write_text("\n".join(hosts))
+    return ["mpiexec.hydra", "-bootstrap", "rsh", "-bootstrap-exec", str(AGENT), "-iface", "eth0", "-machinefile",
+            str(file)]
 
 
 def measure(peer, program, options):
@@ -122,9 +126,10 @@ def measure(peer, program, options):
                 "TORCH_CPP_LOG_LEVEL": "ERROR"}
     if sum(layout) > len(os.sched_getaffinity(0)):
         settings |= {"OMPI_MCA_mpi_yield_when_idle": "1"}  # it does not see that its machines share processors
-    done = subprocess.run([str(options.build / "tests/inside_machines"), *launcher(peer, layout), "-n",
-                           str(sum(layout)), *program, *what], env={**environment_of(peer), **settings},
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([str(options.build / "tests/inside_machines"), *launcher(peer, layout, folder), "-n",
+                               str(sum(layout)), *program, *what], env={**environment_of(peer), **settings},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
     if done.returncode:
         raise peers.Missing(f"its ranks ended with {done.returncode}")
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
