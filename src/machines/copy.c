@@ -5,6 +5,7 @@
 #include "collectives/select.h"
 #include "error.h"
 #include "machines/across.h"
+#include "machines/gather.h"
 
 static unisono_status wait_for(struct uni_span *span, unisono_status started, uni_engine_request *request,
                                const struct uni_call *call) {
@@ -152,12 +153,8 @@ struct window {
   char *bounce;
 };
 
-static size_t block_bytes(const struct uni_call *call, int rank) {
-  return call->kind == UNI_ALL_GATHERV ? call->recv_counts[rank] * call->element : call->block;
-}
-
 static size_t piece(const struct window *w, int rank) {
-  size_t all = block_bytes(w->call, rank), left = all > w->at ? all - w->at : 0;
+  size_t all = uni_gather_bytes(w->call, rank), left = all > w->at ? all - w->at : 0;
   return left < w->most ? left : w->most;
 }
 
@@ -219,8 +216,7 @@ static unisono_status spread(struct window *w, int columns) {
     if (m != span->machine)
       status = share_here(span, w->bounce + w->base[m], w->base[m + 1] - w->base[m], columns);
   for (int r = 0; r < span->comm->size && !status; r++) {
-    size_t from = w->call->kind == UNI_ALL_GATHERV ? w->call->recv_displs[r] * w->call->element
-                                                   : (size_t)r * w->call->block;
+    size_t from = uni_gather_displ(w->call, r);
     if (piece(w, r))
       memcpy((char *)w->call->recv + from + w->at, w->bounce + w->place[r], piece(w, r));
   }
@@ -244,7 +240,7 @@ static unisono_status gather_window(struct window *w) {
 static size_t longest_block(const struct uni_span *span, const struct uni_call *call) {
   size_t longest = 0;
   for (int r = 0; r < span->comm->size; r++)
-    longest = block_bytes(call, r) > longest ? block_bytes(call, r) : longest;
+    longest = uni_gather_bytes(call, r) > longest ? uni_gather_bytes(call, r) : longest;
   return longest;
 }
 
@@ -260,6 +256,8 @@ static unisono_status gather_windows(struct window *w) {
 }
 
 unisono_status uni_across_gather(struct uni_span *span, const struct uni_call *call) {
+  if (uni_gather_suits(span, call))
+    return uni_gather(span, call);
   size_t n = (size_t)span->comm->size, machines = (size_t)span->machines;
   struct window w = {.span = span,
                      .call = call,
@@ -274,7 +272,9 @@ unisono_status uni_across_gather(struct uni_span *span, const struct uni_call *c
     status = gather_windows(&w);
   free(w.place);
   free(w.base);
-  free(w.bytes);
-  free(w.displs);
+  if (!span->abandoned) { /* else they are the engine's */
+    free(w.bytes);
+    free(w.displs);
+  }
   return status;
 }
