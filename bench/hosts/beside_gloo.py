@@ -1,7 +1,8 @@
-"""All_reduce of float32 over several machines: unisono beside gloo, in turns, in one program; as beside_mpi.c.
+"""All_reduce of float32 over several machines: unisono beside gloo, in turns, in one program; as bench/paired.
 
-A rank, to be started by mpirun. usage: beside_gloo.py LIBRARY MIN MAX SECONDS"""
+A rank, to be started by mpirun. usage: beside_gloo.py LIBRARY --sizes BYTES,... --seconds S"""
 
+import argparse
 import ctypes
 import json
 import os
@@ -12,7 +13,7 @@ import time
 import torch
 import torch.distributed as dist
 
-LEAST, MOST, SMALL, BACK_TO_BACK = 5, 400, 4096, 8
+LEAST, MOST, SMALL, LARGE, BACK_TO_BACK = 7, 2000, 4096, 8 << 20, 32
 FLOAT32, SUM = 10, 0  # of unisono.h
 
 
@@ -54,7 +55,7 @@ def measure(contestants, size, seconds):
     times = [[], []]
     for all_reduce in contestants:
         sample(all_reduce, tensor)
-    on, end = torch.tensor(1), time.perf_counter() + seconds
+    on, end = torch.tensor(1), time.perf_counter() + seconds * (4 if size >= LARGE else 1)
     while on:
         order = (0, 1) if len(times[0]) % 2 else (1, 0)  # takes turns in going first
         for i in order:
@@ -64,21 +65,23 @@ def measure(contestants, size, seconds):
         dist.broadcast(on, 0)
     if dist.get_rank() == 0:
         ratio = statistics.median(alone / ours for alone, ours in zip(*times))
-        print(json.dumps({"bytes": size, "alone_us": round(statistics.median(times[0]), 1),
-                          "unisono_us": round(statistics.median(times[1]), 1), "ratio": round(ratio, 2),
-                          "rounds": len(times[0])}), flush=True)
+        print(json.dumps({"operation": "all_reduce", "bytes": size, "rounds": len(times[0]),
+                          "us": {"peer": statistics.median(times[0]), "private": statistics.median(times[1])},
+                          "over_private": {"peer": ratio}}), flush=True)
 
 
 def main():
-    library, least, most, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("library")
+    parser.add_argument("--sizes", required=True)
+    parser.add_argument("--seconds", type=float, default=0.5)
+    options = parser.parse_args()
     dist.init_process_group("gloo", init_method=f"tcp://{os.environ['MASTER_ADDR']}:29700",
                             rank=int(os.environ["PMI_RANK"]), world_size=int(os.environ["PMI_SIZE"]))
     torch.set_num_threads(1)
-    unisono = Unisono(library)
-    size = least
-    while size <= most:
-        measure((dist.all_reduce, unisono.all_reduce), size, seconds)
-        size *= 8
+    unisono = Unisono(options.library)
+    for size in options.sizes.split(","):
+        measure((dist.all_reduce, unisono.all_reduce), int(size), options.seconds)
     dist.barrier()
     os._exit(0)  # what MPI and gloo would wait for is over
 

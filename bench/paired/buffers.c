@@ -28,13 +28,15 @@ void buffers_make(const struct world *world, const struct options *options, stru
     bytes = options->sizes[i] > bytes ? options->sizes[i] : bytes;
   buffers->private_send = make_private(world, bytes);
   buffers->private_recv = make_private(world, bytes);
-  buffers->shared_send = make_shared(world, bytes);
-  buffers->shared_recv = make_shared(world, bytes);
+  buffers->shared_send = world->apart ? NULL : make_shared(world, bytes);
+  buffers->shared_recv = world->apart ? NULL : make_shared(world, bytes);
 }
 
 void buffers_free(const struct world *world, struct buffers *buffers) {
   free(buffers->private_send);
   free(buffers->private_recv);
+  if (world->apart)
+    return;
   unisono_mem_free(world->comm, buffers->shared_send);
   unisono_mem_free(world->comm, buffers->shared_recv);
 }

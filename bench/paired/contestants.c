@@ -53,9 +53,9 @@ bool contestant_takes_part(int contestant, const struct call *call) {
     return peer_can(call->operation, call->dtype);
   case SHARED:
   case MEMCPY:
-    return call->operation != BARRIER;
+    return call->operation != BARRIER && !call->world->apart;
   case FLAG:
-    return data_sent(call) * element_bytes(call->dtype) <= SMALL;
+    return !call->world->apart && data_sent(call) * element_bytes(call->dtype) <= SMALL;
   default:
     return true;
   }

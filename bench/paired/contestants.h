@@ -1,4 +1,5 @@
-/* What takes turns: the peer, unisono on both kinds of memory, and the limits of the machine. */
+/* What takes turns: the peer, unisono on both kinds of memory, and the limits of the machine. Where the ranks
+ * are apart: the peer, and unisono on private memory. */
 #ifndef CONTESTANTS_H
 #define CONTESTANTS_H
 

@@ -35,6 +35,8 @@ static int open_memory(const struct world *world) {
 }
 
 void flags_open(const struct world *world) {
+  if (world->apart)
+    return;
   int fd = open_memory(world);
   lines = mmap(NULL, (size_t)world->size * sizeof *lines, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (lines == MAP_FAILED)
@@ -58,6 +60,11 @@ static void await(const struct world *world, int rank) {
 }
 
 void flags_exchange(const struct world *world) {
+  if (world->apart) {
+    if (unisono_barrier(world->comm) != UNISONO_OK)
+      fail(world, "barrier", unisono_last_error());
+    return;
+  }
   turn++;
   /* release: what this rank wrote before is seen by who sees the flag */
   atomic_store_explicit(&lines[world->rank].flag, turn, memory_order_release);

@@ -7,7 +7,8 @@
 
 void flags_open(const struct world *world);
 
-/* Writes this rank's flag and waits until those of all others are as far. */
+/* Writes this rank's flag and waits until those of all others are as far. Where they are apart, it is
+ * unisono's barrier. */
 void flags_exchange(const struct world *world);
 
 #endif

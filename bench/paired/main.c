@@ -39,20 +39,21 @@ static int first_number(const char *const *names) {
 }
 
 /* Before anything is started: libraries look at what processors they have when they start. */
-static struct world pinned_world(void) {
+static struct world pinned_world(bool apart) {
   static const char *const ranks[] = {"RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", NULL};
   static const char *const sizes[] = {"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", NULL};
-  struct world world = {.rank = first_number(ranks), .size = first_number(sizes)};
+  struct world world = {.rank = first_number(ranks), .size = first_number(sizes), .apart = apart};
   if (world.rank < 0 || world.rank >= world.size)
     fail(&world, "not started as a rank", "use mpirun or `unisono run`");
-  pin(&world);
+  if (!apart)
+    pin(&world);
   return world;
 }
 
 int main(int argc, char **argv) {
   struct options options;
   options_parse(argc, argv, &options);
-  struct world world = pinned_world();
+  struct world world = pinned_world(options.machines);
   if (unisono_comm_init_env(&world.comm, NULL) != UNISONO_OK)
     fail(&world, "comm_init_env", unisono_last_error());
   peer_start(&world);

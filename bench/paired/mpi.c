@@ -4,9 +4,12 @@
 
 #include "paired.h"
 
+static int started_elsewhere; /* by unisono, whose data it carries */
+
 void peer_start(const struct world *world) {
   int rank;
-  if (MPI_Init(NULL, NULL) != MPI_SUCCESS)
+  MPI_Initialized(&started_elsewhere);
+  if (!started_elsewhere && MPI_Init(NULL, NULL) != MPI_SUCCESS)
     fail(world, "MPI_Init", "failed");
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   if (rank != world->rank)
@@ -57,5 +60,6 @@ void peer_run(const struct call *call) {
 }
 
 void peer_stop(void) {
-  MPI_Finalize();
+  if (!started_elsewhere)
+    MPI_Finalize();
 }

@@ -10,10 +10,10 @@ const char *const operation_names[OPERATIONS] = {"all_reduce",     "broadcast", 
 
 static void usage(void) {
   fputs("usage: paired --operations NAME,... --sizes BYTES,... [--dtype float32|bfloat16] [--seconds S]\n"
-        "              [--out-of-place]\n"
+        "              [--out-of-place] [--machines]\n"
         "Times collectives of unisono and of the peer it was built with, in turn; rank 0 prints a line of "
         "JSON a\n"
-        "size. To be started as ranks, by mpirun or `unisono run`.\n",
+        "size. To be started as ranks, by mpirun or `unisono run`. --machines: they are on several.\n",
         stderr);
   exit(2);
 }
@@ -43,10 +43,13 @@ static unisono_dtype parse_dtype(const char *name) {
 }
 
 void options_parse(int argc, char **argv, struct options *options) {
-  static const struct option known[] = {
-      {"operations", required_argument, NULL, 'o'}, {"sizes", required_argument, NULL, 'n'},
-      {"dtype", required_argument, NULL, 't'},      {"seconds", required_argument, NULL, 's'},
-      {"out-of-place", no_argument, NULL, 'p'},     {NULL, 0, NULL, 0}};
+  static const struct option known[] = {{"operations", required_argument, NULL, 'o'},
+                                        {"sizes", required_argument, NULL, 'n'},
+                                        {"dtype", required_argument, NULL, 't'},
+                                        {"seconds", required_argument, NULL, 's'},
+                                        {"out-of-place", no_argument, NULL, 'p'},
+                                        {"machines", no_argument, NULL, 'm'},
+                                        {NULL, 0, NULL, 0}};
   *options = (struct options){.dtype = UNISONO_FLOAT32, .seconds = 0.5};
   for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
     if (c == 'o')
@@ -59,6 +62,8 @@ void options_parse(int argc, char **argv, struct options *options) {
       options->seconds = atof(optarg);
     else if (c == 'p')
       options->out_of_place = true;
+    else if (c == 'm')
+      options->machines = true;
     else
       usage();
   }

@@ -13,6 +13,7 @@ struct options {
   size_t sizes_count;
   double seconds;    /* for each size; four times as many from 8 MiB on */
   bool out_of_place; /* all_reduce with two buffers */
+  bool machines;     /* the ranks are on several */
 };
 
 extern const char *const operation_names[OPERATIONS];

@@ -17,6 +17,7 @@ struct world {
   unisono_comm *comm;
   int rank, size;
   bool crowded; /* more ranks than processors */
+  bool apart;   /* the ranks are on several machines: they have no memory in common */
 };
 
 /* One call. `count` is MPI's: all elements for all_reduce and broadcast (in place where send == recv), those

@@ -54,7 +54,7 @@ void report(const struct call *call, const struct outcome *outcome) {
   print_object("us", outcome, -1, 0.5);
   print_object("us_p10", outcome, -1, 0.1);
   print_object("over_private", outcome, PRIVATE, 0.5);
-  if (call->operation != BARRIER)
+  if (call->operation != BARRIER && !call->world->apart)
     print_object("over_shared", outcome, SHARED, 0.5);
   printf("}\n");
   fflush(stdout);

@@ -200,3 +200,9 @@ unisono_status unisono_all_to_allv(const void *send, const size_t *send_counts, 
       (void)dtype;
   simulated_fail("rank %d: all_to_allv is not simulated", comm->rank);
 }
+
+unisono_status unisono_gather(const void *send, void *recv, size_t count, unisono_dtype dtype, int root,
+                              unisono_comm *comm) {
+  (void)send, (void)recv, (void)count, (void)dtype, (void)root;
+  simulated_fail("rank %d: gather is not simulated", comm->rank);
+}

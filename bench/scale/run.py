@@ -27,8 +27,8 @@ import peers  # noqa: E402
 FIGURES = ROOT / "docs/charts/figures.json"
 SOURCES = {"all_gather": "all_gather", "broadcast": "broadcast", "reduce": "all_reduce",
            "reduce_scatter": "reduce_scatter"}
-LIBRARY = [*(f"machines/{name}" for name in ("across", "copy", "exchange", "measure", "narrow", "reduce", "span",
-                                             "swap")),
+LIBRARY = [*(f"machines/{name}" for name in ("across", "copy", "exchange", "gather", "measure", "narrow", "pipeline",
+                                             "reduce", "reduction", "scatter", "span", "swap")),
            "collectives/select", "collectives/groups", "collectives/call", "error"]
 MPIS = ["MPICH", "Intel MPI", "Open MPI"]
 SIZES = [64 << 10, 64 << 20]

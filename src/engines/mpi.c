@@ -84,7 +84,9 @@ void uni_mpi_describe(char *words, size_t n) {
 static size_t most_fitted(void) {
   char text[200];
   mpi->version(text, sizeof text);
-  return strncmp(text, "MPICH", strlen("MPICH")) == 0 ? 48 << 10 : 0;
+  bool fits =
+      strncmp(text, "MPICH", strlen("MPICH")) == 0 || strncmp(text, "Open MPI", strlen("Open MPI")) == 0;
+  return fits ? 48 << 10 : 0;
 }
 
 /* ---- starting */

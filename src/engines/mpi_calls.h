@@ -54,10 +54,17 @@ static struct { FUNCTIONS(DECLARE) } mpi;
 #ifdef MPI_TYPE_SYMBOLS
 static uni_handle types[UNI_DTYPES], operations[UNI_OPS], world_handle, return_errors;
 
+/* A program that was linked with MPI may hold the variable itself, in place of the library's (copy
+ * relocation). */
+static void *variable(void *library, const char *name) {
+  void *of_program = dlsym(RTLD_DEFAULT, name);
+  return of_program ? of_program : dlsym(library, name);
+}
+
 static bool bind_list(void *library, const char *const *names, size_t n, uni_handle *handles) {
   bool all = true;
   for (size_t i = 0; i < n; i++)
-    all = all && (!names[i] || (handles[i] = dlsym(library, names[i])));
+    all = all && (!names[i] || (handles[i] = variable(library, names[i])));
   return all;
 }
 

@@ -5,6 +5,7 @@
 #include "collectives/select.h"
 #include "error.h"
 #include "machines/across.h"
+#include "machines/gather.h"
 
 static unisono_status wait_for(struct uni_span *span, unisono_status started, uni_engine_request *request,
                                const struct uni_call *call) {
@@ -140,6 +141,61 @@ unisono_status uni_across_broadcast(struct uni_span *span, const struct uni_call
   return status ? status : broadcast_large(span, call);
 }
 
+/* ---- all_gather of little: it rides with the entries */
+
+static int most_ranks(const struct uni_span *span) {
+  int most = 0;
+  for (int m = 0; m < span->machines; m++)
+    most = uni_span_count(span, m) > most ? uni_span_count(span, m) : most;
+  return most;
+}
+
+static bool is_gathered_small(const struct uni_span *span, const struct uni_call *call) {
+  return call->kind == UNI_ALL_GATHER && (size_t)span->comm->size * call->block <= SMALL &&
+         (size_t)most_ranks(span) * call->block <= uni_across_most_riding(span);
+}
+
+/* The machine's blocks, one after the other, at its leader. Short ones have come with the local entries. */
+static unisono_status gather_entered(struct uni_span *span, const struct uni_call *call, const char *entered,
+                                     char *to) {
+  uni_across_limit(span, true);
+  if (!entered)
+    return here(span, unisono_gather(call->send, to, call->block, UNISONO_UINT8, 0, span->local));
+  for (int i = 0; i < span->local->size && call->block; i++)
+    memcpy(to + (size_t)i * call->block, entered + (size_t)i * UNI_HERE + UNI_HEAD, call->block);
+  return UNISONO_OK;
+}
+
+static void deliver(const struct uni_span *span, const struct uni_call *call, const struct uni_entering *e) {
+  for (int r = 0; r < span->comm->size && call->block; r++) {
+    const char *blocks = e->blocks + (size_t)span->machine_of[r] * e->stride + UNI_HEAD;
+    memcpy((char *)call->recv + (size_t)r * call->block, blocks + (size_t)span->local_of[r] * call->block,
+           call->block);
+  }
+}
+
+static unisono_status gather_small(struct uni_span *span, const struct uni_call *call) {
+  size_t payload = (size_t)most_ranks(span) * call->block, n = (size_t)span->local->size;
+  bool goes_along = call->block <= UNI_HERE - UNI_HEAD;
+  struct uni_entering e = {.stride = (uni_across_block(span, payload) + UNI_LINE - 1) / UNI_LINE * UNI_LINE};
+  size_t all = (size_t)span->machines * e.stride;
+  char *bounce = uni_span_bounce(span, all + n * UNI_HERE), *entered = goes_along ? bounce + all : NULL;
+  if (!bounce)
+    return UNISONO_ERROR_MEMORY;
+  e.blocks = bounce;
+  unisono_status status = uni_across_enter_here(span, call, &e.mine, goes_along ? call->send : NULL,
+                                                goes_along ? call->block : 0, entered);
+  if (!status)
+    status = gather_entered(span, call, entered, bounce + (size_t)span->machine * e.stride + UNI_HEAD);
+  if (!status && span->local->rank == 0 && !(status = uni_across_enter_begin(span, &e, payload)))
+    status = uni_across_enter_end(span, call, &e);
+  if (!status)
+    status = here(span, unisono_broadcast(bounce, all, UNISONO_UINT8, 0, span->local));
+  if (!status)
+    deliver(span, call, &e);
+  return status;
+}
+
 /* ---- all_gather, all_gatherv: a window of every rank's block at a time */
 
 struct window {
@@ -152,12 +208,8 @@ struct window {
   char *bounce;
 };
 
-static size_t block_bytes(const struct uni_call *call, int rank) {
-  return call->kind == UNI_ALL_GATHERV ? call->recv_counts[rank] * call->element : call->block;
-}
-
 static size_t piece(const struct window *w, int rank) {
-  size_t all = block_bytes(w->call, rank), left = all > w->at ? all - w->at : 0;
+  size_t all = uni_gather_bytes(w->call, rank), left = all > w->at ? all - w->at : 0;
   return left < w->most ? left : w->most;
 }
 
@@ -219,8 +271,7 @@ static unisono_status spread(struct window *w, int columns) {
     if (m != span->machine)
       status = share_here(span, w->bounce + w->base[m], w->base[m + 1] - w->base[m], columns);
   for (int r = 0; r < span->comm->size && !status; r++) {
-    size_t from = w->call->kind == UNI_ALL_GATHERV ? w->call->recv_displs[r] * w->call->element
-                                                   : (size_t)r * w->call->block;
+    size_t from = uni_gather_displ(w->call, r);
     if (piece(w, r))
       memcpy((char *)w->call->recv + from + w->at, w->bounce + w->place[r], piece(w, r));
   }
@@ -244,7 +295,7 @@ static unisono_status gather_window(struct window *w) {
 static size_t longest_block(const struct uni_span *span, const struct uni_call *call) {
   size_t longest = 0;
   for (int r = 0; r < span->comm->size; r++)
-    longest = block_bytes(call, r) > longest ? block_bytes(call, r) : longest;
+    longest = uni_gather_bytes(call, r) > longest ? uni_gather_bytes(call, r) : longest;
   return longest;
 }
 
@@ -260,6 +311,10 @@ static unisono_status gather_windows(struct window *w) {
 }
 
 unisono_status uni_across_gather(struct uni_span *span, const struct uni_call *call) {
+  if (is_gathered_small(span, call))
+    return gather_small(span, call);
+  if (uni_gather_suits(span, call))
+    return uni_gather(span, call);
   size_t n = (size_t)span->comm->size, machines = (size_t)span->machines;
   struct window w = {.span = span,
                      .call = call,
@@ -274,7 +329,9 @@ unisono_status uni_across_gather(struct uni_span *span, const struct uni_call *c
     status = gather_windows(&w);
   free(w.place);
   free(w.base);
-  free(w.bytes);
-  free(w.displs);
+  if (!span->abandoned) { /* else they are the engine's */
+    free(w.bytes);
+    free(w.displs);
+  }
   return status;
 }

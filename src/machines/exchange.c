@@ -1,11 +1,12 @@
 /* gather, scatter, all_to_all and all_to_allv across machines: nothing that shared memory could do for
  * another machine. Ranks of one machine exchange there; those of others by messages, in rounds in which
- * everybody sends to one and receives from one. */
+ * everybody sends to one and receives from one; several rounds at a time where little is sent. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
 #include "machines/across.h"
+#include "machines/pipeline.h"
 
 /* Bytes that go to and come from each rank, and where. */
 struct parcels {
@@ -67,71 +68,163 @@ static unisono_status exchange_here(struct uni_span *span, const struct parcels 
     v[2 * n + i] = self ? 0 : p->recv_n[peer];
     v[3 * n + i] = p->recv_at[peer];
   }
+  uni_across_limit(span, true);
   unisono_status status =
       unisono_all_to_allv(p->send, v, v + n, p->recv, v + 2 * n, v + 3 * n, UNISONO_UINT8, span->local);
   free(v);
-  return status;
+  return status ? uni_span_failed(span, status) : UNISONO_OK;
 }
 
 /* ---- between machines */
+
+enum { PIECE = 512 << 10, MOST_PIECES = 16 };
+
+/* What of a message is under way at once: both sides divide it alike. */
+struct piece {
+  int peer;
+  size_t at, out, in;
+  char *outgoing, *incoming;
+  uni_engine_request sending, receiving;
+};
+
+/* Pieces that are started together: one large one, or many small ones. */
+struct batch {
+  struct piece pieces[MOST_PIECES];
+  int n;
+  size_t out, in;
+  char *outgoing, *incoming; /* PIECE bytes each */
+};
+
+/* In pairs: what is sent to a rank has left before what comes from it takes its place (in place). All go
+ * through the rounds in the same order, so that nobody waits in a circle. */
+struct exchange {
+  struct uni_span *span;
+  const struct parcels *parcels;
+  const char *what;
+  int round; /* of the next piece, */
+  size_t at; /* and how much of its message is done */
+  struct batch batches[2];
+};
 
 static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
-static unisono_status wait_for(struct uni_span *span, unisono_status started, uni_engine_request *request,
-                               const char *what) {
-  return started ? uni_span_failed(span, started) : uni_span_wait(span, request, what);
+static size_t rest(size_t all, size_t at) {
+  return at < all ? least(all - at, PIECE) : 0;
 }
 
-static unisono_status trade(struct uni_span *span, const struct parcels *p, int peer, const char *what) {
-  const struct uni_engine *engine = span->carrier->engine;
-  size_t out = p->send_n[peer], in = p->recv_n[peer];
-  if (!out && !in)
-    return UNISONO_OK;
-  char *outgoing = uni_span_bounce(span, 2 * (size_t)UNI_CHUNK);
-  if (!outgoing)
-    return UNISONO_ERROR_MEMORY;
-  char *incoming = outgoing + UNI_CHUNK;
+/* The next piece for other machines; false: there is none. */
+static bool next_piece(struct exchange *x, struct piece *p) {
+  int size = x->span->comm->size;
+  for (; x->round < size; x->round++, x->at = 0) {
+    int peer = (x->round - x->span->comm->rank + size) % size;
+    *p = (struct piece){.peer = peer,
+                        .at = x->at,
+                        .out = rest(x->parcels->send_n[peer], x->at),
+                        .in = rest(x->parcels->recv_n[peer], x->at)};
+    if (x->span->machine_of[peer] != x->span->machine && (p->out || p->in))
+      return true;
+  }
+  return false;
+}
+
+static void next_batch(struct exchange *x, struct batch *b) {
+  struct piece p;
+  b->n = 0;
+  b->out = b->in = 0;
+  while (b->n < MOST_PIECES && next_piece(x, &p) && b->out + p.out <= PIECE && b->in + p.in <= PIECE) {
+    p.outgoing = b->outgoing + b->out;
+    p.incoming = b->incoming + b->in;
+    b->pieces[b->n++] = p;
+    b->out += p.out;
+    b->in += p.in;
+    x->at += PIECE;
+  }
+}
+
+static unisono_status pack(void *what, size_t k) {
+  struct exchange *x = what;
+  struct batch *b = &x->batches[k % 2];
+  next_batch(x, b);
+  for (int i = 0; i < b->n; i++) {
+    const struct piece *p = &b->pieces[i];
+    if (p->out)
+      memcpy(p->outgoing, x->parcels->send + x->parcels->send_at[p->peer] + p->at, p->out);
+  }
+  return UNISONO_OK;
+}
+
+static unisono_status start(struct exchange *x, struct batch *b) {
+  const struct uni_engine *engine = x->span->carrier->engine;
   unisono_status status = UNISONO_OK;
-  for (size_t at = 0; (at < out || at < in) && !status; at += UNI_CHUNK) {
-    size_t sent = at < out ? least(out - at, UNI_CHUNK) : 0, got = at < in ? least(in - at, UNI_CHUNK) : 0;
-    uni_engine_request sending = NULL, receiving = NULL;
-    unisono_status s = UNISONO_OK, r = UNISONO_OK;
-    if (got)
-      r = engine->recv(span->whole, incoming, got, peer, engine->most_tag, &receiving);
-    if (sent)
-      memcpy(outgoing, p->send + p->send_at[peer] + at, sent);
-    if (sent)
-      s = engine->send(span->whole, outgoing, sent, peer, engine->most_tag, false, &sending);
-    if (got)
-      status = wait_for(span, r, &receiving, what);
-    if (sent && !status)
-      status = wait_for(span, s, &sending, what);
-    if (got && !status)
-      memcpy(p->recv + p->recv_at[peer] + at, incoming, got);
+  for (int i = 0; i < b->n && !status; i++) {
+    struct piece *p = &b->pieces[i];
+    if (p->in)
+      status = engine->recv(x->span->whole, p->incoming, p->in, p->peer, engine->most_tag, &p->receiving);
+  }
+  for (int i = 0; i < b->n && !status; i++) {
+    struct piece *p = &b->pieces[i];
+    if (p->out)
+      status =
+          engine->send(x->span->whole, p->outgoing, p->out, p->peer, engine->most_tag, false, &p->sending);
+  }
+  return status ? uni_span_failed(x->span, status) : UNISONO_OK;
+}
+
+/* While the first are under way, the machine's own ranks exchange theirs. */
+static unisono_status depart(void *what, size_t k) {
+  struct exchange *x = what;
+  unisono_status status = start(x, &x->batches[k % 2]);
+  return status || k ? status : exchange_here(x->span, x->parcels);
+}
+
+static unisono_status arrive(void *what, size_t k) {
+  struct exchange *x = what;
+  struct batch *b = &x->batches[k % 2];
+  unisono_status status = UNISONO_OK;
+  for (int i = 0; i < b->n && !status; i++) {
+    struct piece *p = &b->pieces[i];
+    if (p->in)
+      status = uni_span_wait(x->span, &p->receiving, x->what);
+    if (p->out && !status)
+      status = uni_span_wait(x->span, &p->sending, x->what);
   }
   return status;
 }
 
-/* In pairs: what is sent to a rank has left before what comes from it takes its place (in place). */
-static unisono_status exchange_across(struct uni_span *span, const struct parcels *p, const char *what) {
-  int size = span->comm->size, rank = span->comm->rank;
-  unisono_status status = UNISONO_OK;
-  for (int round = 0; round < size && !status; round++) {
-    int peer = (round - rank + size) % size;
-    if (span->machine_of[peer] != span->machine)
-      status = trade(span, p, peer, what);
+static unisono_status unpack(void *what, size_t k) {
+  struct exchange *x = what;
+  const struct batch *b = &x->batches[k % 2];
+  for (int i = 0; i < b->n; i++) {
+    const struct piece *p = &b->pieces[i];
+    if (p->in)
+      memcpy(x->parcels->recv + x->parcels->recv_at[p->peer] + p->at, p->incoming, p->in);
   }
-  return status;
+  return UNISONO_OK;
+}
+
+/* How many there will be. */
+static size_t count_batches(struct exchange x) {
+  size_t n = 0;
+  do
+    next_batch(&x, &x.batches[0]);
+  while (x.batches[0].n && ++n);
+  return n;
 }
 
 static unisono_status exchange(struct uni_span *span, const struct parcels *p, const char *what) {
-  uni_across_limit(span, true);
-  unisono_status status = exchange_here(span, p);
-  if (status)
-    return uni_span_failed(span, status);
-  status = exchange_across(span, p, what);
+  struct exchange x = {.span = span, .parcels = p, .what = what};
+  char *bounce = uni_span_bounce(span, 4 * (size_t)PIECE);
+  if (!bounce)
+    return UNISONO_ERROR_MEMORY;
+  for (int i = 0; i < 2; i++) {
+    x.batches[i].outgoing = bounce + (size_t)i * 2 * PIECE;
+    x.batches[i].incoming = x.batches[i].outgoing + PIECE;
+  }
+  const struct uni_stages stages = {pack, depart, arrive, unpack};
+  size_t batches = count_batches(x);
+  unisono_status status = batches ? uni_pipeline(span, &stages, &x, batches) : exchange_here(span, p);
   if (!status)
     copy_own(p, span->comm->rank);
   return status;

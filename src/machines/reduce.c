@@ -1,6 +1,5 @@
-/* all_reduce, reduce and reduce_scatter across machines. What is summed up between the machines is float32
- * where the elements are 16-bit floats, and the whole is rounded once, at the end, by the one rank that has
- * the sum of a slice: so all ranks get the same bits. (narrow.h: where it is to travel in 16 bits.) */
+/* all_reduce, reduce and reduce_scatter across machines. (scatter.c: where each machine is sent only what its
+ * ranks need.) */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,56 +8,11 @@
 #include "kernels/fpenv.h"
 #include "machines/across.h"
 #include "machines/narrow.h"
-
-/* A reduction as it is done here. */
-struct reduction {
-  struct uni_span *span;
-  const struct uni_call *call;
-  size_t total;        /* elements in all */
-  unisono_dtype dtype; /* of the sums */
-  size_t element;
-  unisono_op op; /* an average is a sum until the end */
-  bool narrow;   /* the elements are 16-bit floats, */
-  bool travels;  /* and sums of them travel as such */
-};
-
-static struct reduction reduction_of(struct uni_span *span, const struct uni_call *call) {
-  bool narrow = call->dtype == UNISONO_FLOAT16 || call->dtype == UNISONO_BFLOAT16;
-  unisono_dtype dtype = narrow ? UNISONO_FLOAT32 : call->dtype;
-  return (struct reduction){.span = span,
-                            .call = call,
-                            .total = call->kind == UNI_REDUCE_SCATTER ? call->count * (size_t)span->comm->size
-                                                                      : call->count,
-                            .dtype = dtype,
-                            .element = uni_dtype_size(dtype),
-                            .op = call->op == UNISONO_AVG ? UNISONO_SUM : call->op,
-                            .narrow = narrow,
-                            .travels = narrow && span->carrier->narrow};
-}
-
-/* ---- the elements, and what becomes of the sums */
-
-#define FINISH(type, quiet)                                                                                  \
-  for (size_t i = 0; i < n; i++) {                                                                           \
-    type value = ((const type *)sums)[i] / (type)divisor;                                                    \
-    ((type *)sums)[i] = value != value ? quiet : value;                                                      \
-  }
-
-/* Sums to results, in place. Which NaN the engine made depends on who added to whom: there is one only. */
-static void finish(const struct reduction *r, void *sums, size_t n) {
-  int divisor = r->call->op == UNISONO_AVG ? r->span->comm->size : 1;
-  uint64_t fpenv = uni_fpenv_enter();
-  if (r->dtype == UNISONO_FLOAT32)
-    FINISH(float, __builtin_nanf(""))
-  else if (r->dtype == UNISONO_FLOAT64)
-    FINISH(double, __builtin_nan(""))
-  if (r->narrow)
-    uni_round_to_16(sums, sums, n, r->call->dtype);
-  uni_fpenv_leave(fpenv);
-}
+#include "machines/reduction.h"
+#include "machines/scatter.h"
 
 /* The elements [from, from + n) to be summed up; `wide` has room for them where they have to be converted. */
-static const void *elements(const struct reduction *r, size_t from, size_t n, void *wide) {
+static const void *elements(const struct uni_reduction *r, size_t from, size_t n, void *wide) {
   const char *at = (const char *)r->call->send + from * r->call->element;
   if (!r->narrow)
     return at;
@@ -67,19 +21,19 @@ static const void *elements(const struct reduction *r, size_t from, size_t n, vo
 }
 
 /* Is this rank to get results, or the rest of its machine while it gets them? */
-static bool machine_needs(const struct reduction *r) {
+static bool machine_needs(const struct uni_reduction *r) {
   return r->call->kind != UNI_REDUCE || r->span->machine_of[r->call->root] == r->span->machine;
 }
 
 /* Where the results [from, from + n) belong in this rank's receive buffer, if all of them do; else NULL. */
-static char *whole_place(const struct reduction *r, size_t from) {
+static char *whole_place(const struct uni_reduction *r, size_t from) {
   bool whole = r->call->kind == UNI_ALL_REDUCE ||
                (r->call->kind == UNI_REDUCE && r->span->comm->rank == r->call->root);
   return whole ? (char *)r->call->recv + from * r->call->element : NULL;
 }
 
 /* Copies what of the results [from, from + n) is this rank's block of a reduce_scatter. */
-static void deliver_block(const struct reduction *r, const char *results, size_t from, size_t n) {
+static void deliver_block(const struct uni_reduction *r, const char *results, size_t from, size_t n) {
   size_t first = (size_t)r->span->comm->rank * r->call->count, end = first + r->call->count,
          element = r->call->element;
   size_t begin = from > first ? from : first, stop = from + n < end ? from + n : end;
@@ -106,12 +60,12 @@ struct chunk {
   uni_engine_request all_reduce;
 };
 
-static char *own_slice(const struct reduction *r, const struct chunk *c) {
+static char *own_slice(const struct uni_reduction *r, const struct chunk *c) {
   return c->slices + (size_t)r->span->machine * c->stride;
 }
 
 /* Each column's rank gets the machine's sum of its slice. */
-static unisono_status reduce_here(const struct reduction *r, const struct chunk *c, void *wide) {
+static unisono_status reduce_here(const struct uni_reduction *r, const struct chunk *c, void *wide) {
   const char *in = elements(r, c->from, c->n, wide);
   char *slice = own_slice(r, c);
   unisono_comm *local = r->span->local;
@@ -130,7 +84,7 @@ static unisono_status reduce_here(const struct reduction *r, const struct chunk 
 
 /* Payload that does not ride with the entries waits for them: who has died does not answer, and a large
  * message to it crashes MPICH 5.0.2. */
-static unisono_status begin_across(const struct reduction *r, struct chunk *c) {
+static unisono_status begin_across(const struct uni_reduction *r, struct chunk *c) {
   struct uni_span *span = r->span;
   unisono_status status = UNISONO_OK;
   size_t bytes = c->slice_n * r->element;
@@ -150,7 +104,7 @@ static unisono_status begin_across(const struct reduction *r, struct chunk *c) {
 }
 
 /* In the machines' order, whoever folds. */
-static void fold_slices(const struct reduction *r, const struct chunk *c) {
+static void fold_slices(const struct uni_reduction *r, const struct chunk *c) {
   const void *in[UNI_MOST_RIDING];
   void *out = c->result;
   for (int m = 0; m < r->span->machines; m++)
@@ -160,7 +114,7 @@ static void fold_slices(const struct reduction *r, const struct chunk *c) {
   uni_fpenv_leave(fpenv);
 }
 
-static unisono_status sum_narrow(const struct reduction *r, const struct chunk *c) {
+static unisono_status sum_narrow(const struct uni_reduction *r, const struct chunk *c) {
   struct uni_narrow w = {.span = r->span,
                          .dtype = r->call->dtype,
                          .op = r->op,
@@ -171,7 +125,7 @@ static unisono_status sum_narrow(const struct reduction *r, const struct chunk *
     return uni_span_failed(r->span, status);
   status = uni_narrow_scatter(&w, (const float *)(const void *)c->slices);
   if (!status) {
-    finish(r, w.sums, w.own);
+    uni_reduction_finish(r, w.sums, w.own);
     status = uni_narrow_gather(&w, (const uint16_t *)(const void *)w.sums);
   }
   if (!status)
@@ -180,7 +134,7 @@ static unisono_status sum_narrow(const struct reduction *r, const struct chunk *
   return status;
 }
 
-static unisono_status await_across(const struct reduction *r, struct chunk *c) {
+static unisono_status await_across(const struct uni_reduction *r, struct chunk *c) {
   const char *what = uni_kind_name(r->call->kind);
   unisono_status status = UNISONO_OK;
   if (c->enters && (c->rides || !c->slice_n) && (c->slice_n || r->span->local->rank == 0))
@@ -194,7 +148,7 @@ static unisono_status await_across(const struct reduction *r, struct chunk *c) {
 
 /* What has come to this rank's slice of the result. Swapped sums are folded here, which leaves one NaN only.
  */
-static unisono_status sum_up(const struct reduction *r, const struct chunk *c) {
+static unisono_status sum_up(const struct uni_reduction *r, const struct chunk *c) {
   if (!c->slice_n)
     return UNISONO_OK;
   if (r->travels && !c->stride)
@@ -202,12 +156,12 @@ static unisono_status sum_up(const struct reduction *r, const struct chunk *c) {
   if (c->stride)
     fold_slices(r, c);
   if (!c->stride || r->narrow || r->call->op == UNISONO_AVG)
-    finish(r, c->result, c->slice_n);
+    uni_reduction_finish(r, c->result, c->slice_n);
   return UNISONO_OK;
 }
 
 /* The slices' results to all ranks of the machine. */
-static unisono_status share_slices(const struct reduction *r, const struct chunk *c, char *to) {
+static unisono_status share_slices(const struct uni_reduction *r, const struct chunk *c, char *to) {
   unisono_comm *local = r->span->local;
   unisono_dtype dtype = r->call->dtype;
   if (c->columns == 1) {
@@ -226,7 +180,7 @@ static unisono_status share_slices(const struct reduction *r, const struct chunk
   return status;
 }
 
-static unisono_status share_results(const struct reduction *r, const struct chunk *c, char *results) {
+static unisono_status share_results(const struct uni_reduction *r, const struct chunk *c, char *results) {
   char *place = whole_place(r, c->from), *to = place ? place : results;
   if (!machine_needs(r))
     return c->enters ? uni_across_tell(r->span) : UNISONO_OK;
@@ -238,7 +192,7 @@ static unisono_status share_results(const struct reduction *r, const struct chun
   return UNISONO_OK;
 }
 
-static unisono_status gather_here(const struct reduction *r, const struct chunk *c, char *results) {
+static unisono_status gather_here(const struct uni_reduction *r, const struct chunk *c, char *results) {
   unisono_status status = sum_up(r, c);
   return status ? status : share_results(r, c, results);
 }
@@ -255,7 +209,7 @@ struct plan {
 };
 
 /* So little that it goes along where the ranks of a machine compare their calls. */
-static bool is_small(const struct reduction *r) {
+static bool is_small(const struct uni_reduction *r) {
   return r->total * r->element <= UNI_HERE - UNI_HEAD && r->span->local->size <= UNI_MOST_RIDING;
 }
 
@@ -263,7 +217,7 @@ static size_t whole_lines(size_t bytes) {
   return (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
 }
 
-static unisono_status make_plan(const struct reduction *r, struct plan *p) {
+static unisono_status make_plan(const struct uni_reduction *r, struct plan *p) {
   struct uni_span *span = r->span;
   size_t most = uni_select_piece(span, r->total * r->element, p->swaps) / r->element, least, whole;
   p->most = most < r->total ? most : r->total;
@@ -285,7 +239,7 @@ static unisono_status make_plan(const struct reduction *r, struct plan *p) {
   return UNISONO_OK;
 }
 
-static struct chunk chunk_of(const struct reduction *r, const struct plan *p, size_t from, char *area) {
+static struct chunk chunk_of(const struct uni_reduction *r, const struct plan *p, size_t from, char *area) {
   struct chunk c = {.from = from, .n = r->total - from < p->most ? r->total - from : p->most};
   size_t slice, unused;
   c.columns = p->columns;
@@ -302,14 +256,14 @@ static struct chunk chunk_of(const struct reduction *r, const struct plan *p, si
   return c;
 }
 
-static unisono_status enter_here(const struct reduction *r, struct plan *p) {
+static unisono_status enter_here(const struct uni_reduction *r, struct plan *p) {
   const void *payload = p->here ? elements(r, 0, r->total, p->wide) : NULL;
   return uni_across_enter_here(r->span, r->call, &p->entry, payload, payload ? r->total * r->element : 0,
                                p->here);
 }
 
 /* A column's rank adds up what all have entered with. */
-static void fold_entered(const struct reduction *r, const struct plan *p, const struct chunk *c) {
+static void fold_entered(const struct uni_reduction *r, const struct plan *p, const struct chunk *c) {
   const void *in[UNI_MOST_RIDING];
   void *out = own_slice(r, c);
   for (int i = 0; i < r->span->local->size; i++)
@@ -320,7 +274,7 @@ static void fold_entered(const struct reduction *r, const struct plan *p, const 
   uni_fpenv_leave(fpenv);
 }
 
-static unisono_status reduce_chunks(const struct reduction *r, const struct plan *p) {
+static unisono_status reduce_chunks(const struct uni_reduction *r, const struct plan *p) {
   struct chunk chunks[2], *before = NULL;
   unisono_status status = UNISONO_OK;
   size_t from = 0, k = 0;
@@ -348,9 +302,11 @@ static unisono_status reduce_chunks(const struct reduction *r, const struct plan
 }
 
 unisono_status uni_across_reduce(struct uni_span *span, const struct uni_call *call) {
-  struct reduction r = reduction_of(span, call);
+  struct uni_reduction r = uni_reduction_of(span, call);
   size_t bytes = r.total * r.element;
   bool narrow = r.travels && bytes > UNI_NARROW_FROM;
+  if (!narrow && uni_scatter_suits(&r))
+    return uni_scatter(&r);
   struct plan plan = {.swaps = !narrow && uni_select_swaps(span, bytes)};
   unisono_status status = plan.swaps ? UNISONO_OK : uni_across_enter(span, call);
   if (!status)

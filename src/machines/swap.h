@@ -17,6 +17,19 @@ struct uni_swap {
   int n; /* of them under way */
 };
 
+struct uni_block {
+  char *at;
+  size_t bytes; /* 0: nothing */
+};
+
+/* Have all machines equally many ranks, and are they few enough for uni_swap_blocks? */
+bool uni_swap_suits(const struct uni_span *span);
+
+/* Sends out[m] to machine m's rank of the column and gets in[m] from it; its own are left alone. They are the
+ * engine's until the swap has ended. */
+unisono_status uni_swap_blocks(struct uni_span *span, const struct uni_block *out, const struct uni_block *in,
+                               struct uni_swap *swap);
+
 /* Machine m's block of `bytes` is at blocks + m * stride; this machine's is there. The blocks are the
  * engine's until the swap has ended. */
 unisono_status uni_swap_begin(struct uni_span *span, char *blocks, size_t bytes, size_t stride,
