@@ -3,10 +3,12 @@
 import importlib.util
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -35,30 +37,79 @@ class RankFailed(Exception):
     """A rank raised or died; the text is what all of them printed."""
 
 
-def _end(process):
-    """With all ranks, which are in its group."""
+def _end(group):
+    """All processes of the group."""
     try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
         pass
-    process.wait()
 
 
-def run(n, function, *arguments, directory, dies=(), limit=LIMIT, env=None):
-    """What function(*arguments) returned on ranks 0 to n-1. Ranks in `dies` are meant to die: theirs is None."""
+class Starter:
+    """A process that has loaded a test's module, which takes seconds, and forks the ranks of one run after another."""
+
+    def __init__(self, file):
+        self.file = file
+        self.process = subprocess.Popen([sys.executable, __file__, file], stdin=subprocess.PIPE, bufsize=0,
+                                        stdout=subprocess.PIPE, start_new_session=True, env=environment(0, 0))
+
+    def hear(self, deadline):
+        """Its next line; empty: it has ended, or says nothing in time."""
+        ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
+        return self.process.stdout.readline() if ready else b""
+
+    def run(self, base, n, port, limit):
+        """True: the ranks have ended within the limit."""
+        deadline = time.monotonic() + limit
+        self.process.stdin.write(f"{n} {port} {base}\n".encode())
+        group = self.hear(deadline)
+        ended = group and self.hear(deadline)
+        if group and not ended:
+            _end(int(group))
+        if not ended:
+            self.close()
+        return bool(ended)
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+        self.file = None
+
+
+_starter = None  # for the module that was used last
+
+
+def _run_loaded(file, base, n, port, limit):
+    global _starter
+    if not _starter or _starter.file != file:
+        if _starter and _starter.file:
+            _starter.close()
+        _starter = Starter(file)
+    return _starter.run(base, n, port, limit)
+
+
+def _run_anew(base, n, port, limit, env):
+    process = subprocess.Popen([sys.executable, __file__, str(base), str(n)], stdin=subprocess.DEVNULL,
+                               start_new_session=True, env={**environment(n, port), **env})
+    try:
+        process.wait(limit)
+        return True
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        _end(process.pid)
+        process.wait()
+
+
+def run(n, function, *arguments, directory, dies=(), limit=LIMIT, env=None, exit_at_once=False):
+    """What function(*arguments) returned on ranks 0 to n-1. Ranks in `dies` are meant to die: theirs is None. With
+    settings in `env` the ranks import everything anew, under these. `exit_at_once`: without the exit handlers."""
     file, port = sys.modules[function.__module__].__file__, free_port()
     base = directory / f"ranks-{port}"
     base.mkdir()
-    (base / "call").write_bytes(pickle.dumps((file, function.__name__, arguments)))
-    process = subprocess.Popen([sys.executable, __file__, str(base), str(n)], stdin=subprocess.DEVNULL,
-                               start_new_session=True, env={**environment(n, port), **(env or {})})
-    try:
-        process.wait(limit)
-        ended = True
-    except subprocess.TimeoutExpired:
-        ended = False
-    finally:
-        _end(process)
+    (base / "call").write_bytes(pickle.dumps((function.__name__, arguments, exit_at_once)))
+    (base / "file").write_text(file)
+    ended = _run_anew(base, n, port, limit, env) if env else _run_loaded(file, base, n, port, limit)
     statuses = [int(s.read_text()) if s.exists() else None for s in (base / f"status-{r}" for r in range(n))]
     text = "".join(f"--- rank {rank}, status {statuses[rank]}\n{log.read_text()[-6000:] if log.exists() else ''}\n"
                    for rank, log in enumerate(base / f"log-{r}" for r in range(n)))
@@ -97,28 +148,52 @@ def wait_for(base, pids):
         (base / f"status-{pids.index(pid)}").write_text(str(os.waitstatus_to_exitcode(status)))
 
 
-def main():
-    base, n = Path(sys.argv[1]), int(sys.argv[2])
-    file, name, arguments = pickle.loads((base / "call").read_bytes())
-    module = load(file)  # once for all ranks: it takes seconds
+def be_ranks(module, base, n):
+    name, arguments, exit_at_once = pickle.loads((base / "call").read_bytes())
     pids = []
     for rank in range(n):
         pids.append(start_rank(base, rank))
         if pids[-1] == 0:
-            return be_rank(base, rank, getattr(module, name), arguments)
+            return be_rank(base, rank, getattr(module, name), arguments, exit_at_once)
     return wait_for(base, pids)
 
 
-def be_rank(base, rank, function, arguments):
+def be_rank(base, rank, function, arguments, exit_at_once):
     try:
         (base / f"result-{rank}").write_bytes(pickle.dumps(function(*arguments)))
-        if "EXIT_AT_ONCE" in os.environ:
+        if exit_at_once:
             os._exit(0)
     except BaseException:
         traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)  # peers learn of it at once, and no exit handler waits for them
+
+
+def be_starter(module):
+    """Says the ranks' process group, and when they have ended."""
+    for line in sys.stdin:
+        n, port, base = line.rstrip("\n").split(" ", 2)
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, 0)
+            os.dup2(null, 1)
+            os.environ.update(environment(int(n), port))
+            return be_ranks(module, Path(base), int(n))
+        print(pid, flush=True)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        _end(pid)  # ranks that are left
+        os.waitpid(pid, 0)
+        print("done", flush=True)
+
+
+def main():
+    if len(sys.argv) == 2:
+        return be_starter(load(sys.argv[1]))
+    base = Path(sys.argv[1])
+    return be_ranks(load((base / "file").read_text()), base, int(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def check_equal(run, function, *arguments, n=2):
     """Two ranks add in the one order that there is, so results are equal and not only close. A thread of gloo's may
     still be in a callback when the interpreter ends, which aborts the process."""
     ours = run(n, on, "unisono", function, *arguments)
-    theirs = run(n, on, "gloo", function, *arguments, env={"EXIT_AT_ONCE": "1"})
+    theirs = run(n, on, "gloo", function, *arguments, exit_at_once=True)
     if n == 2:
         assert ours == theirs
     else:
@@ -216,7 +216,7 @@ def mesh(rank, size):
 
 
 def test_dtensor_on_a_mesh(run):
-    assert run(4, on, "unisono", mesh) == run(4, on, "gloo", mesh, env={"EXIT_AT_ONCE": "1"})
+    assert run(4, on, "unisono", mesh) == run(4, on, "gloo", mesh, exit_at_once=True)
 
 
 def checkpoint(directory):
