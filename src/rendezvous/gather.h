@@ -34,9 +34,8 @@ unisono_status uni_gathering_open(const struct uni_identity *identity, int size,
                                   int64_t deadline, struct uni_gathering **gathering);
 int uni_gathering_fd(const struct uni_gathering *gathering); /* readable when there is something to do */
 void uni_gathering_step(struct uni_gathering *gathering);
-void uni_gathering_attend(struct uni_gathering *gathering,
-                          int door); /* sends here who comes to that listener, which
-                                      * is its own from now on */
+/* Sends here who comes to that listener, which is its own from now on. */
+void uni_gathering_attend(struct uni_gathering *gathering, int door);
 bool uni_gathering_has_begun(const struct uni_gathering *gathering); /* somebody has shown the secret */
 unisono_status uni_gathering_finish(struct uni_gathering *gathering, struct uni_roster *roster);
 void uni_gathering_close(struct uni_gathering *gathering);
