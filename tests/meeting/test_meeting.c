@@ -111,19 +111,38 @@ static void test_time_limit_of_environment(void) {
 }
 
 /* Rank 1 has come, and dies before the last rank does come. */
+static bool sleeps(int rank) {
+  char path[64], text[256] = "";
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)test_pid(rank));
+  FILE *file = fopen(path, "r");
+  size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
+  const char *name_end = n ? strrchr(text, ')') : NULL;
+  if (file)
+    fclose(file);
+  return name_end && name_end[1] == ' ' && name_end[2] == 'S';
+}
+
+/* Until they wait for others, however late they got a processor: both asleep whenever looked at, for longer
+ * than somebody sleeps who looks for rank 0 again and again. */
+static void await_asleep(int one, int another) {
+  for (int looks = 0; looks < 60; looks = sleeps(one) && sleeps(another) ? looks + 1 : 0)
+    test_sleep_us(5000);
+}
+
 static void test_death_while_meeting(void) {
   struct test_rank *self = test_self();
   unisono_config config = UNISONO_CONFIG_INIT;
   config.timeout_ms = test_slow_ms(5000);
   if (self->rank == self->size - 1) {
     test_await(0, 1);
-    test_sleep_us((int64_t)test_slow_ms(300) * 1000); /* it is on its way */
+    test_await(1, 1);
+    await_asleep(0, 1);
     kill(test_pid(1), SIGKILL);
     return;
   }
   if (self->rank == 1)
     test_may_die();
-  test_post(0, 1);
+  test_post(self->rank, 1);
   CHECK_STATUS(UNISONO_ERROR_PEER_LOST,
                unisono_comm_init(&self->comm, self->size, self->rank, &self->id, &config));
   CHECK_WORDS("rank 1");
