@@ -151,7 +151,7 @@ static int most_ranks(const struct uni_span *span) {
 }
 
 static bool is_gathered_small(const struct uni_span *span, const struct uni_call *call) {
-  return call->kind == UNI_ALL_GATHER && (size_t)span->comm->size * call->block <= SMALL &&
+  return call->kind == UNI_ALL_GATHER && call->block && (size_t)span->comm->size * call->block <= SMALL &&
          (size_t)most_ranks(span) * call->block <= uni_across_most_riding(span);
 }
 
@@ -161,13 +161,13 @@ static unisono_status gather_entered(struct uni_span *span, const struct uni_cal
   uni_across_limit(span, true);
   if (!entered)
     return here(span, unisono_gather(call->send, to, call->block, UNISONO_UINT8, 0, span->local));
-  for (int i = 0; i < span->local->size && call->block; i++)
+  for (int i = 0; i < span->local->size; i++)
     memcpy(to + (size_t)i * call->block, entered + (size_t)i * UNI_HERE + UNI_HEAD, call->block);
   return UNISONO_OK;
 }
 
 static void deliver(const struct uni_span *span, const struct uni_call *call, const struct uni_entering *e) {
-  for (int r = 0; r < span->comm->size && call->block; r++) {
+  for (int r = 0; r < span->comm->size; r++) {
     const char *blocks = e->blocks + (size_t)span->machine_of[r] * e->stride + UNI_HEAD;
     memcpy((char *)call->recv + (size_t)r * call->block, blocks + (size_t)span->local_of[r] * call->block,
            call->block);
