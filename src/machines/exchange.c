@@ -84,6 +84,7 @@ struct piece {
   int peer;
   size_t at, out, in;
   char *outgoing, *incoming;
+  bool leaves;
   uni_engine_request sending, receiving;
 };
 
@@ -165,7 +166,8 @@ static unisono_status start(struct exchange *x, struct batch *b) {
   }
   for (int i = 0; i < b->n && !status; i++) {
     struct piece *p = &b->pieces[i];
-    if (p->out)
+    p->leaves = p->out && !uni_span_is_gone(x->span, p->peer);
+    if (p->leaves)
       status =
           engine->send(x->span->whole, p->outgoing, p->out, p->peer, engine->most_tag, false, &p->sending);
   }
@@ -187,7 +189,7 @@ static unisono_status arrive(void *what, size_t k) {
     struct piece *p = &b->pieces[i];
     if (p->in)
       status = uni_span_wait(x->span, &p->receiving, x->what);
-    if (p->out && !status)
+    if (p->leaves && !status)
       status = uni_span_wait(x->span, &p->sending, x->what);
   }
   return status;

@@ -128,7 +128,7 @@ unisono_status uni_span_failed(struct uni_span *span, unisono_status status) {
 static int lost_member(struct uni_span *span) {
   uni_world_look(span->local->world, false);
   for (int r = 0; r < span->comm->size; r++)
-    if (uni_cluster_is_gone(span->carrier->cluster, span->cluster_ranks[r]) ||
+    if (uni_span_is_gone(span, r) ||
         (span->machine_of[r] == span->machine && uni_comm_lost(span->local, span->local_of[r])))
       return r;
   return -1;
@@ -239,7 +239,7 @@ static bool is_vain(void *what) {
   struct uni_span *span = what;
   bool lost = false;
   for (int r = 0; r < span->comm->size; r++)
-    lost |= uni_cluster_is_gone(span->carrier->cluster, span->cluster_ranks[r]);
+    lost |= uni_span_is_gone(span, r);
   if (lost && !span->lost_at)
     span->lost_at = uni_now();
   return lost && uni_now() - span->lost_at > GRACE_MS * UNI_MS;

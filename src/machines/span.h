@@ -87,6 +87,12 @@ static inline int uni_span_count(const struct uni_span *span, int machine) {
   return span->first[machine + 1] - span->first[machine];
 }
 
+/* Has this rank died, left or been cut off, as far as is known? Then nothing is sent to it any more:
+ * MPICH 5.0.2 may crash where that is tried. What it sent before may still come. */
+static inline bool uni_span_is_gone(const struct uni_span *span, int rank) {
+  return uni_cluster_is_gone(span->carrier->cluster, span->cluster_ranks[rank]);
+}
+
 /* At least `bytes` for the engine; NULL: MEMORY with words. */
 char *uni_span_bounce(struct uni_span *span, size_t bytes);
 
