@@ -83,7 +83,7 @@ class Formulas:
         return self.phases("reduce_scatter", m), across, self.phases("all_gather", m)
 
     def chunks(self, m):
-        return max(1, m / (self.c.ranks << 20))
+        return max(1, m / (self.c.ranks << 19))
 
     def entered(self, machines):
         return self.phases("all_gather", 512 * self.c.ranks) + log2(machines) * self.c.latency(machines) + \
