@@ -224,7 +224,10 @@ class Pages:
                  ".Sh SYNOPSIS", ".In unisono.h"]
         for function in self.asynchronous:
             lines += prototype(function)
-        lines += [".Sh DESCRIPTION", *self.section_text("asynchronous")[1:]]
+        lines += [".Sh DESCRIPTION", *self.section_text("asynchronous")[1:], ".Bl -tag -width 4n -compact"]
+        for function in self.asynchronous:
+            lines += [f".It Fn {function.name}", escape(self.summaries[function.name])]
+        lines.append(".El")
         for function in self.asynchronous:
             if function.comment:
                 lines += [".Pp", "In", f".Fn {function.name} ,", *self.writer.text(function.comment)]
@@ -262,7 +265,7 @@ def check(header, summaries):
         asynchronous = f.name.endswith("_async")
         if not asynchronous and not f.comment:
             fail(f"{f.name} has no comment in the header")
-        if not asynchronous and f.name not in summaries:
+        if f.name not in summaries:
             fail(f"{f.name} has no line in man/summaries")
         if asynchronous and f.name.removesuffix("_async") not in summaries:
             fail(f"{f.name} has no blocking form")
