@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "harness.h"
 #include "machines.h"
 #include "reference.h"
 
@@ -399,3 +400,8 @@ const unisono_engine sockets_engine = {.struct_size = sizeof sockets_engine,
                                        .send = send_to,
                                        .recv = recv_from,
                                        .test = test};
+
+void sockets_needed(void) {
+  if (strcmp(getenv("UNISONO_ENGINE"), sockets_engine.name) != 0)
+    test_skip("with an engine of the tests only");
+}

@@ -13,7 +13,7 @@
 void uni_set_up_lanes(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   struct uni_plan *plan = &run->plan;
-  size_t share = (plan->total / plan->lanes + UNI_LINE - 1) / UNI_LINE * UNI_LINE, from = 0;
+  size_t share = uni_whole_lines(plan->total / plan->lanes), from = 0;
   for (uint32_t i = 0; i < plan->lanes; i++) {
     struct uni_lane *lane = &run->lanes[i];
     size_t left = plan->total - from;

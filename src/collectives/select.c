@@ -11,8 +11,9 @@ static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
+/* One at least. */
 static size_t whole_lines(size_t bytes) {
-  return bytes ? (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE : UNI_LINE;
+  return uni_whole_lines(bytes ? bytes : 1);
 }
 
 /* ---- the cost model: where two algorithms take the same time. docs/performance.md has the formulas. In
@@ -221,7 +222,7 @@ static bool find_middle(const unisono_comm *comm, size_t edges[2]) {
     if (run->recv[r].push_to < edges[1])
       edges[1] = run->recv[r].push_to;
   }
-  edges[0] = (edges[0] + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
+  edges[0] = uni_whole_lines(edges[0]);
   return edges[0] < edges[1];
 }
 

@@ -102,7 +102,7 @@ static const struct uni_entry *entry_at(const struct uni_entering *e, int machin
 static unisono_status compare(struct uni_span *span, const struct uni_entering *e) {
   for (int m = 0; m < span->machines; m++)
     if (!is_same(entry_at(e, m), &e->mine))
-      return mismatch(span, entry_at(e, m), span->order[span->first[m]], &e->mine);
+      return mismatch(span, entry_at(e, m), uni_span_rank(span, m, 0), &e->mine);
   return UNISONO_OK;
 }
 

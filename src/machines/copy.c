@@ -6,6 +6,7 @@
 #include "error.h"
 #include "machines/across.h"
 #include "machines/gather.h"
+#include "machines/pipeline.h"
 
 static unisono_status wait_for(struct uni_span *span, unisono_status started, uni_engine_request *request,
                                const struct uni_call *call) {
@@ -77,60 +78,68 @@ struct chunk {
   uni_engine_request request;
 };
 
-static unisono_status begin_chunk(struct uni_span *span, const struct uni_call *call, struct chunk *c) {
-  int source = span->machine_of[call->root];
+struct broadcast {
+  struct uni_span *span;
+  const struct uni_call *call;
+  size_t most; /* bytes of a chunk */
+  char *bounce;
+  struct chunk chunks[2];
+};
+
+static bool is_source(const struct broadcast *b) {
+  return b->span->machine == b->span->machine_of[b->call->root];
+}
+
+static unisono_status ready_chunk(void *what, size_t k) {
+  struct broadcast *b = what;
+  struct uni_span *span = b->span;
+  struct chunk *c = &b->chunks[k % 2];
+  size_t at = k * b->most, left = b->call->block - at;
+  *c = (struct chunk){.at = (char *)b->call->recv + at,
+                      .n = left < b->most ? left : b->most,
+                      .bounce = b->bounce + k % 2 * (b->most + UNI_LINE)};
+  c->columns = uni_select_columns(span, c->n);
+  if (span->local->rank < c->columns)
+    uni_across_share(c->n, c->columns, span->local->rank, &c->from, &c->share);
+  return broadcast_at_source(span, b->call, c->at, c->n);
+}
+
+static unisono_status depart_chunk(void *what, size_t k) {
+  struct broadcast *b = what;
+  struct uni_span *span = b->span;
+  struct chunk *c = &b->chunks[k % 2];
   if (!c->share)
     return UNISONO_OK;
-  if (span->machine == source)
+  if (is_source(b))
     memcpy(c->bounce, c->at + c->from, c->share);
-  unisono_status status =
-      span->carrier->engine->broadcast(span->column, c->bounce, c->share, source, &c->request);
-  return here(span, status);
+  return here(span, span->carrier->engine->broadcast(span->column, c->bounce, c->share,
+                                                     span->machine_of[b->call->root], &c->request));
 }
 
-static unisono_status await_chunk(struct uni_span *span, const struct uni_call *call, struct chunk *c) {
-  return c->share ? uni_span_wait(span, &c->request, uni_kind_name(call->kind)) : UNISONO_OK;
+static unisono_status arrive_chunk(void *what, size_t k) {
+  struct broadcast *b = what;
+  struct chunk *c = &b->chunks[k % 2];
+  return c->share ? uni_span_wait(b->span, &c->request, uni_kind_name(b->call->kind)) : UNISONO_OK;
 }
 
-static unisono_status spread_chunk(struct uni_span *span, const struct uni_call *call,
-                                   const struct chunk *c) {
-  if (span->machine == span->machine_of[call->root])
+static unisono_status spread_chunk(void *what, size_t k) {
+  struct broadcast *b = what;
+  const struct chunk *c = &b->chunks[k % 2];
+  if (is_source(b))
     return UNISONO_OK;
   if (c->share)
     memcpy(c->at + c->from, c->bounce, c->share);
-  uni_across_limit(span, true);
-  return here(span, share_here(span, c->at, c->n, c->columns));
-}
-
-static struct chunk chunk_of(const struct uni_span *span, char *at, size_t n, char *bounce) {
-  struct chunk c = {.at = at, .n = n, .bounce = bounce, .columns = uni_select_columns(span, n)};
-  if (span->local->rank < c.columns)
-    uni_across_share(n, c.columns, span->local->rank, &c.from, &c.share);
-  return c;
+  uni_across_limit(b->span, true);
+  return here(b->span, share_here(b->span, c->at, c->n, c->columns));
 }
 
 static unisono_status broadcast_large(struct uni_span *span, const struct uni_call *call) {
-  size_t most = uni_select_piece(span, call->block, true), at = 0;
-  char *bounce = uni_span_bounce(span, 2 * (most + UNI_LINE)); /* one column may carry all of it */
-  struct chunk chunks[2], *before = NULL;
-  unisono_status status = bounce ? UNISONO_OK : UNISONO_ERROR_MEMORY;
-  for (size_t k = 0; at < call->block && !status; k++, at += most) {
-    struct chunk *now = &chunks[k % 2];
-    *now = chunk_of(span, (char *)call->recv + at, call->block - at < most ? call->block - at : most,
-                    bounce + k % 2 * (most + UNI_LINE));
-    status = broadcast_at_source(span, call, now->at, now->n);
-    span->abandoned |= status && before && before->share; /* is under way */
-    if (!status && before)
-      status = await_chunk(span, call, before);
-    if (!status)
-      status = begin_chunk(span, call, now);
-    if (!status && before && (status = spread_chunk(span, call, before)))
-      span->abandoned = true;
-    before = now;
-  }
-  if (!status && before)
-    status = await_chunk(span, call, before);
-  return status || !before ? status : spread_chunk(span, call, before);
+  struct broadcast b = {.span = span, .call = call, .most = uni_select_piece(span, call->block, true)};
+  b.bounce = uni_span_bounce(span, 2 * (b.most + UNI_LINE)); /* one column may carry all of it */
+  if (!b.bounce)
+    return UNISONO_ERROR_MEMORY;
+  const struct uni_stages stages = {ready_chunk, depart_chunk, arrive_chunk, spread_chunk};
+  return uni_pipeline(span, &stages, &b, (call->block + b.most - 1) / b.most);
 }
 
 unisono_status uni_across_broadcast(struct uni_span *span, const struct uni_call *call) {
@@ -177,7 +186,7 @@ static void deliver(const struct uni_span *span, const struct uni_call *call, co
 static unisono_status gather_small(struct uni_span *span, const struct uni_call *call) {
   size_t payload = (size_t)most_ranks(span) * call->block, n = (size_t)span->local->size;
   bool goes_along = call->block <= UNI_HERE - UNI_HEAD;
-  struct uni_entering e = {.stride = (uni_across_block(span, payload) + UNI_LINE - 1) / UNI_LINE * UNI_LINE};
+  struct uni_entering e = {.stride = uni_whole_lines(uni_across_block(span, payload))};
   size_t all = (size_t)span->machines * e.stride;
   char *bounce = uni_span_bounce(span, all + n * UNI_HERE), *entered = goes_along ? bounce + all : NULL;
   if (!bounce)
@@ -233,7 +242,7 @@ static unisono_status gather_here(struct window *w) {
   if (!counts)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for %d counts", n);
   for (int i = 0; i < n; i++) {
-    int rank = span->order[span->first[span->machine] + i];
+    int rank = uni_span_rank(span, span->machine, i);
     counts[i] = piece(w, rank);
     counts[n + i] = w->place[rank] - base;
   }

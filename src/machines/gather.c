@@ -42,16 +42,12 @@ static const char *own_part(const struct gather *g, const struct part *p) {
   return send ? send + p->at : NULL;
 }
 
-static int rank_on(const struct uni_span *span, int machine, int local) {
-  return span->order[span->first[machine] + local];
-}
-
 /* What the local ranks have of machine m's blocks, each of that column's rank there, to all of them. */
 static unisono_status share_here(const struct gather *g, const struct part *p, int m, const char *mine) {
   const struct uni_span *span = g->span;
   size_t all = 0;
   for (int i = 0; i < span->local->size; i++) {
-    int rank = rank_on(span, m, i);
+    int rank = uni_span_rank(span, m, i);
     all += g->counts[i] = bytes_of(g, p, rank);
     g->displs[i] = uni_gather_displ(g->call, rank) + p->at;
   }
@@ -79,8 +75,8 @@ static unisono_status depart(void *what, size_t k) {
   struct uni_block out[UNI_SWAP_DIRECT], in[UNI_SWAP_DIRECT];
   for (int m = 0; m < span->machines; m++) {
     out[m] = (struct uni_block){p->out, bytes_of(g, p, span->comm->rank)};
-    in[m] =
-        (struct uni_block){p->in + (size_t)m * g->most, bytes_of(g, p, rank_on(span, m, span->local->rank))};
+    in[m] = (struct uni_block){p->in + (size_t)m * g->most,
+                               bytes_of(g, p, uni_span_rank(span, m, span->local->rank))};
   }
   unisono_status status = uni_swap_blocks(span, out, in, &p->swap);
   if (status)

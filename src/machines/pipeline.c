@@ -1,5 +1,6 @@
 #include "machines/pipeline.h"
 
+/* A wait that fails gives up what it waited for by itself. */
 unisono_status uni_pipeline(struct uni_span *span, const struct uni_stages *stages, void *what,
                             size_t parts) {
   unisono_status status = UNISONO_OK;
@@ -9,7 +10,7 @@ unisono_status uni_pipeline(struct uni_span *span, const struct uni_stages *stag
       status = stages->ready(what, k);
     if (!status && k) {
       status = stages->arrive(what, k - 1);
-      under_way = status != UNISONO_OK;
+      under_way = false;
     }
     if (!status && k < parts) {
       status = stages->depart(what, k);

@@ -213,19 +213,15 @@ static bool is_small(const struct uni_reduction *r) {
   return r->total * r->element <= UNI_HERE - UNI_HEAD && r->span->local->size <= UNI_MOST_RIDING;
 }
 
-static size_t whole_lines(size_t bytes) {
-  return (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
-}
-
 static unisono_status make_plan(const struct uni_reduction *r, struct plan *p) {
   struct uni_span *span = r->span;
   size_t most = uni_select_piece(span, r->total * r->element, p->swaps) / r->element, least, whole;
   p->most = most < r->total ? most : r->total;
   p->columns = uni_select_reducers(span, p->most * r->element, p->swaps);
-  p->room = UNI_HEAD + whole_lines((p->most + (size_t)p->columns - 1) / (size_t)p->columns * r->element);
-  least = whole_lines(uni_across_block(span, 0));
+  p->room = UNI_HEAD + uni_whole_lines((p->most + (size_t)p->columns - 1) / (size_t)p->columns * r->element);
+  least = uni_whole_lines(uni_across_block(span, 0));
   p->room = p->room < least ? least : p->room;
-  whole = whole_lines((p->most + 16) * r->element);
+  whole = uni_whole_lines((p->most + 16) * r->element);
   size_t area = p->room * (p->swaps ? (size_t)span->machines : 1);
   size_t here = p->swaps && is_small(r) ? (size_t)span->local->size * UNI_HERE : 0;
   char *bounce = uni_span_bounce(span, 2 * area + 2 * whole + here);

@@ -32,7 +32,7 @@ static void pack(const struct uni_reduction *r, const struct part *p, char *to) 
   const struct uni_span *span = r->span;
   for (int i = 0; i < span->local->size; i++)
     for (int m = 0; m < span->machines; m++, to += p->n * r->element) {
-      const char *from = block_at(r, span->order[span->first[m] + i], p->at);
+      const char *from = block_at(r, uni_span_rank(span, m, i), p->at);
       if (r->narrow)
         uni_widen((float *)(void *)to, (const uint16_t *)(const void *)from, p->n, r->call->dtype);
       else
@@ -102,21 +102,17 @@ bool uni_scatter_suits(const struct uni_reduction *r) {
          slice > uni_across_most_riding(span);
 }
 
-static size_t whole_lines(size_t bytes) {
-  return (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
-}
-
 unisono_status uni_scatter(const struct uni_reduction *r) {
   struct uni_span *span = r->span;
   size_t ranks = (size_t)span->comm->size, count = r->call->count,
          piece = uni_select_piece(span, r->total * r->element, true) / ranks / UNI_LINE * UNI_LINE;
   struct scatter s = {.r = r, .most = (piece ? piece : UNI_LINE) / r->element};
   s.most = s.most < count ? s.most : count;
-  size_t area = whole_lines((size_t)span->machines * s.most * r->element);
+  size_t area = uni_whole_lines((size_t)span->machines * s.most * r->element);
   unisono_status status = uni_across_enter(span, r->call);
   if (status)
     return status;
-  char *bounce = uni_span_bounce(span, 4 * area + whole_lines(ranks * s.most * r->element));
+  char *bounce = uni_span_bounce(span, 4 * area + uni_whole_lines(ranks * s.most * r->element));
   if (!bounce)
     return UNISONO_ERROR_MEMORY;
   for (int i = 0; i < 2; i++) {

@@ -267,7 +267,7 @@ static unisono_status make_groups(struct uni_span *span) {
     ranks[r] = r;
   unisono_status status = make_group(span, ranks, n, tag, &span->whole);
   for (int m = 0; m < span->machines && mine < span->columns; m++)
-    ranks[m] = span->order[span->first[m] + mine];
+    ranks[m] = uni_span_rank(span, m, mine);
   if (!status && mine < span->columns)
     status = make_group(span, ranks, span->machines, tag + 1, &span->column);
   free(ranks);

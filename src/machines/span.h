@@ -87,6 +87,11 @@ static inline int uni_span_count(const struct uni_span *span, int machine) {
   return span->first[machine + 1] - span->first[machine];
 }
 
+/* The rank of `comm` that is the local-th of that machine. */
+static inline int uni_span_rank(const struct uni_span *span, int machine, int local) {
+  return span->order[span->first[machine] + local];
+}
+
 /* Has this rank died, left or been cut off, as far as is known? Then nothing is sent to it any more:
  * MPICH 5.0.2 may crash where that is tried. What it sent before may still come. */
 static inline bool uni_span_is_gone(const struct uni_span *span, int rank) {

@@ -18,7 +18,7 @@ static unisono_status begin_blocks(struct uni_span *span, const struct uni_block
   }
   for (int i = 1; i < span->machines && !status; i++) {
     int peer = (span->machine + i) % span->machines;
-    if (!out[peer].bytes || uni_span_is_gone(span, span->order[span->first[peer] + span->local->rank]))
+    if (!out[peer].bytes || uni_span_is_gone(span, uni_span_rank(span, peer, span->local->rank)))
       continue;
     status = engine->send(span->column, out[peer].at, out[peer].bytes, peer, engine->most_tag, false,
                           &swap->requests[swap->n]);

@@ -105,4 +105,8 @@ struct uni_layout {
 
 struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes);
 
+static inline size_t uni_whole_lines(size_t bytes) {
+  return (bytes + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
+}
+
 #endif

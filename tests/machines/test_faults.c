@@ -74,8 +74,7 @@ static void test_killed(void) {
  * docs/machines.md.) */
 static void test_killed_in_the_middle(void) {
   struct test_rank *self = test_self();
-  if (strcmp(getenv("UNISONO_ENGINE"), sockets_engine.name) != 0)
-    test_skip("with an engine of the tests only");
+  sockets_needed();
   CHECK_OK(unisono_comm_set_timeout(self->comm, test_slow_ms(LIMIT_MS)));
   for (int i = 0; i < 6; i++)
     CHECK_OK(send_parts(self->comm, i));

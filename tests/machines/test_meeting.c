@@ -88,17 +88,14 @@ static void check_met_within(int64_t began, int ms) {
     FAIL("all ranks were there, and met only after %lld ms", (long long)took);
 }
 
-/* What times the meeting only: oneCCL takes a second to connect the ranks, by addresses of its own choice. */
-static void need_quick_engine(void) {
-  if (strcmp(getenv("UNISONO_ENGINE"), sockets_engine.name) != 0)
-    test_skip("with an engine of the tests only");
-}
+/* The next two time the meeting: oneCCL takes a second to connect the ranks, by addresses of its own choice.
+ */
 
 /* A rank of rank 0's machine that comes when one of another machine has come already. */
 static void test_near_rank_comes_last(void) {
   struct test_rank *self = test_self();
   unisono_comm *comm;
-  need_quick_engine();
+  sockets_needed();
   if (self->rank == 1)
     test_sleep_us(300000);
   int64_t began = test_now_us();
@@ -114,7 +111,7 @@ static void test_silent_address(void) {
   struct test_rank *self = test_self();
   unisono_unique_id *id = test_scratch();
   unisono_comm *comm;
-  need_quick_engine();
+  sockets_needed();
   if (self->rank == 0) {
     CHECK(system("ip addr add 10.88.0.1/24 dev eth0") == 0);
     CHECK_OK(unisono_get_unique_id(id));
