@@ -7,6 +7,7 @@
 #include "error.h"
 #include "machines/across.h"
 #include "machines/pipeline.h"
+#include "machines/ride.h"
 
 /* Bytes that go to and come from each rank, and where. */
 struct parcels {
@@ -266,6 +267,8 @@ static unisono_status compare_counts(struct uni_span *span, const struct uni_cal
 
 unisono_status uni_across_exchange(struct uni_span *span, const struct uni_call *call) {
   struct parcels p;
+  if (uni_rides(span, call))
+    return uni_ride(span, call);
   unisono_status status = parcels_new(span->comm->size, &p);
   if (!status)
     status = uni_across_enter(span, call);
