@@ -126,11 +126,11 @@ void uni_fold_chunk(const unisono_comm *comm, struct uni_lane *lane, const struc
     inputs[r] = uni_part_source(comm, lane, chunk, r, &part);
   }
   struct places to = find_places(comm, lane, chunk, &mine, comm->run.outputs + index * (n + 1));
-  if (to.is_pushed && comm->kernels->stream && mine.bytes >= UNI_OUTFLOW_LEAST) {
-    struct uni_outflow_costs *costs = uni_outflow_of(lane->outflow.pushes, mine.bytes);
-    struct uni_outflow_turn turn = uni_outflow_begin(costs);
-    fold(comm, to, inputs, mine.bytes, turn.streams);
-    uni_outflow_end(costs, &turn, mine.bytes);
+  if (to.is_pushed && comm->kernels->stream && mine.bytes >= UNI_TRIAL_LEAST) {
+    struct uni_trial *trial = uni_outflow_of(lane->outflow.pushes[comm->run.reclaim->turn.way], mine.bytes);
+    struct uni_turn turn = uni_trial_begin(trial);
+    fold(comm, to, inputs, mine.bytes, turn.way == UNI_OUTFLOW_STREAM);
+    uni_outflow_end(trial, &turn, mine.bytes);
   } else if (comm->run.plan.hands_over)
     fold_handed_over(comm, lane, to, inputs, &mine);
   else

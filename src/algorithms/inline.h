@@ -75,7 +75,7 @@ UNI_STRAIGHT void uni_inline_put(unisono_comm *comm, const struct uni_call *call
     uni_inline_take_room(comm, bytes);
   if (uni_call_send_bytes(call, comm->size, comm->rank) == 0)
     return;
-  if (bytes < UNI_OUTFLOW_LEAST)
+  if (bytes < UNI_TRIAL_LEAST)
     uni_copy(uni_inline_of(comm, call, sequence, comm->rank), call->send, bytes);
   else
     uni_outflow_copy(&comm->run.lanes[0].outflow, comm->kernels->stream,

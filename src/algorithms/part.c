@@ -14,6 +14,11 @@ static size_t slice_of(const unisono_comm *comm, size_t bytes) {
   return ((bytes + n - 1) / n + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
 }
 
+struct uni_chunk uni_chunk_of_lane(const unisono_comm *comm, const struct uni_lane *lane) {
+  return (struct uni_chunk){
+      .from = lane->from, .to = lane->from + lane->bytes, .slice = slice_of(comm, lane->bytes)};
+}
+
 struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *lane, uint64_t index) {
   const struct uni_plan *plan = &comm->run.plan;
   struct uni_chunk chunk = {.index = index, .room = plan->chunk};

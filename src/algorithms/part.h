@@ -21,7 +21,8 @@ struct uni_part {
   size_t to;    /* in the reader's receive buffer */
 };
 
-/* The chunk `index` of the lane. */
+/* All of a lane whose ranks share the result; the chunk `index` of a lane. */
+struct uni_chunk uni_chunk_of_lane(const unisono_comm *comm, const struct uni_lane *lane);
 struct uni_chunk uni_chunk_of(const unisono_comm *comm, const struct uni_lane *lane, uint64_t index);
 
 /* What `reader` reads of `sender` in this chunk. For v-collectives one of the two is this rank. */

@@ -53,12 +53,13 @@ static void locate_buffers(unisono_comm *comm) {
   const struct uni_call *call = &run->call;
   size_t send = uni_call_send_bytes(call, comm->size, comm->rank);
   size_t recv = uni_call_recv_bytes(call, comm->size, comm->rank);
-  run->send_ref = uni_ref_of(comm, call->send, send);
+  const struct uni_ref none = {.segment = UNI_PRIVATE};
+  bool hides = uni_select_hides(comm, call);
+  run->send_ref = hides ? none : uni_ref_of(comm, call->send, send);
   if (call->send == call->recv && (call->kind == UNI_ALL_TO_ALL || call->kind == UNI_ALL_TO_ALLV))
     run->send_ref.segment =
         UNI_PRIVATE; /* exchanged in place: each chunk is staged before it is overwritten */
-  run->recv_ref = uni_kind_shares_result(call->kind) ? uni_ref_of(comm, call->recv, recv)
-                                                     : (struct uni_ref){.segment = UNI_PRIVATE};
+  run->recv_ref = uni_kind_shares_result(call->kind) && !hides ? uni_ref_of(comm, call->recv, recv) : none;
   uni_view_of(comm, comm->rank, run->send_ref, send, (void *)(uintptr_t)call->send, &run->send[comm->rank]);
   uni_view_of(comm, comm->rank, run->recv_ref, recv, call->recv, &run->recv[comm->rank]);
   const struct uni_view *view = &run->recv[comm->rank];
@@ -96,10 +97,11 @@ static void arrive_with_buffers(unisono_comm *comm, struct uni_arrival *line) {
   run->plan.lanes = uni_kind_is_v(run->call.kind) ? 1 : uni_select_lanes(comm, run->plan.total);
   uni_set_up_lanes(comm);
   stage_first_chunk(comm);
+  uni_reclaim_begin(comm);
   line->send = run->send_ref;
   line->recv = run->recv_ref;
   if (run->plan.hands_over)
-    line->recv.offset = run->handover->turn.streams;
+    line->recv.offset = run->handover->turn.way == UNI_OUTFLOW_STREAM;
 }
 
 void uni_arrive(unisono_comm *comm) {
@@ -110,6 +112,8 @@ void uni_arrive(unisono_comm *comm) {
   else
     arrive_with_buffers(comm, &slot->arrival);
   uni_publish_line(comm, &run->call, line_count(comm), slot, run->sequence);
+  if (!run->is_inline)
+    uni_reclaim_arrived(comm);
 }
 
 /* ---- meeting the others */

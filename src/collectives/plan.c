@@ -33,7 +33,7 @@ static bool view_peers(unisono_comm *comm) {
     size_t recv = uni_call_recv_bytes(&run->call, comm->size, r);
     struct uni_ref send_ref = line->send, recv_ref = line->recv; /* copied once, then checked */
     if (run->plan.hands_over)
-      run->handover->peer_streams = recv_ref.offset != 0;
+      run->handover->peer_way = recv_ref.offset != 0;
     if (!uni_kind_shares_result(run->call.kind))
       recv = 0, recv_ref.segment = UNI_PRIVATE;
     if (!uni_view_of(comm, r, send_ref, run->send_bytes[r], NULL, &run->send[r]) ||
@@ -54,6 +54,7 @@ static uint64_t chunks_in(const struct uni_plan *plan, size_t bytes) {
 
 bool uni_make_plan(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
+  uni_reclaim_met(comm);
   if (!view_peers(comm))
     return false;
   if (uni_kind_is_v(run->call.kind)) {

@@ -32,8 +32,9 @@ unisono_status uni_run_open(unisono_comm *comm) {
   run->outputs = room((n + 1) * lanes, sizeof *run->outputs);
   run->cache = room(1, uni_ref_cache_bytes());
   run->handover = room(1, sizeof *run->handover);
+  run->reclaim = room(1, sizeof *run->reclaim);
   if (run->lanes && run->send && run->recv && run->send_bytes && run->pairs && run->inputs && run->outputs &&
-      run->cache && run->handover)
+      run->cache && run->handover && run->reclaim)
     return UNISONO_OK;
   return uni_fail(UNISONO_ERROR_MEMORY, "no memory for the tables of %d ranks", comm->size);
 }
@@ -49,6 +50,7 @@ void uni_run_close(unisono_comm *comm) {
   free(run->outputs);
   free(run->cache);
   free(run->handover);
+  free(run->reclaim);
 }
 
 /* ---- steps */
@@ -171,6 +173,7 @@ static bool work(unisono_comm *comm) {
 static void settle(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   if (!run->is_inline) {
+    uni_reclaim_end(comm);
     for (uint32_t i = run->plan.lanes; i < comm->layout.lanes; i++) /* lanes not used keep up */
       atomic_store_explicit(&uni_comm_step(comm, comm->rank, i)->done, run->steps + run->lanes[0].last_step,
                             memory_order_release);

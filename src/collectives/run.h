@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "collectives/call.h"
+#include "collectives/reclaim.h"
 #include "env.h"
 #include "shm/handover.h"
 #include "shm/memory.h"
@@ -80,6 +81,7 @@ struct uni_run {
   struct uni_plan plan;
   struct uni_lane *lanes;
   struct uni_handover *handover; /* stays from operation to operation; timed by the first lane */
+  struct uni_reclaim *reclaim;   /* so does this */
 
   size_t inline_ends[UNI_KINDS]; /* see uni_select_inline */
 

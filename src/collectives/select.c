@@ -5,7 +5,11 @@
 #include "comm.h"
 #include "machines/swap.h"
 
-enum { LANE_BYTES = 64 << 10 }; /* a thread is worth its synchronisation from here on */
+enum {
+  LANE_BYTES = 64 << 10, /* a thread is worth its synchronisation from here on */
+  HIDDEN_UNTIL = 4 << 10,
+  RECLAIMS_UNTIL = 1 << 20
+};
 
 static size_t least(size_t a, size_t b) {
   return a < b ? a : b;
@@ -147,6 +151,21 @@ bool uni_select_returns(const unisono_comm *comm) {
 
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
   return comm->size == 2 && !comm->world->settings.crowded && !uni_kind_shares_result(kind);
+}
+
+/* By way of the stages no rank has to wait until the other is through with its buffers: a step less. */
+bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
+  return call->kind == UNI_ALL_REDUCE && call->block <= (size_t)HIDDEN_UNTIL &&
+         comm->world->settings.algorithm == UNI_AUTO && uni_select_returns(comm);
+}
+
+/* A buffer that was sent from was written by its owner, who has its lines. What is larger does not stay in
+ * the caches. */
+bool uni_select_reclaims(const unisono_comm *comm, const struct uni_call *call) {
+  enum uni_algorithm forced = comm->world->settings.algorithm;
+  return comm->size == 2 && !comm->world->settings.crowded && (forced == UNI_AUTO || forced == UNI_PUSH) &&
+         call->kind == UNI_ALL_REDUCE && call->send != call->recv && call->block >= (size_t)UNI_TRIAL_LEAST &&
+         call->block <= (size_t)RECLAIMS_UNTIL;
 }
 
 /* Where lines go to and fro between two caches, and where ranks share their caches, the fewest lines are the

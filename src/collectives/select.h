@@ -35,6 +35,12 @@ bool uni_select_by_levels(const unisono_comm *comm, const struct uni_call *call)
 /* Is what is staged read by one rank only, on a processor of its own? */
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind);
 
+/* Is it so little that a rank does not show its buffers, though they are shared? */
+bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call);
+
+/* Is it tried to take back the lines of the receive buffer: see reclaim.h? */
+bool uni_select_reclaims(const unisono_comm *comm, const struct uni_call *call);
+
 /* ---- between machines */
 
 struct uni_span;

@@ -17,7 +17,7 @@ struct bench {
   unisono_comm *pair;
   float *mine, *result; /* a block each, in two halves */
   struct uni_costs best;
-  uint32_t copy[UNI_OUTFLOW_WAYS]; /* picoseconds a byte */
+  uint32_t copy[UNI_WAYS]; /* picoseconds a byte */
 };
 
 static void note(struct bench *b, enum uni_cost cost, int64_t ns, int64_t times) {

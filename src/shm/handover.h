@@ -6,7 +6,7 @@
  * up. By streamed stores the reader fetches from memory, and leaves it at that. Where processors share a
  * cache the first is less work for both together, where they do not the second is, and a virtual machine's
  * processors move from the one state to the other while it runs: so both sides' work is timed now and then,
- * as in outflow.h. The writer decides, for one operation at a time, and says so in its arrival line; the
+ * as in trial.h. The writer decides, for one operation at a time, and says so in its arrival line; the
  * reader tells what the reading took (struct uni_place). */
 #ifndef UNI_SHM_HANDOVER_H
 #define UNI_SHM_HANDOVER_H
@@ -17,20 +17,20 @@
 
 /* What a rank's reading takes, picoseconds a byte; 0: not known. */
 struct uni_handover_reads {
-  _Atomic uint32_t ps[UNI_OUTFLOW_CLASSES][UNI_OUTFLOW_WAYS];
+  _Atomic uint32_t ps[UNI_TRIAL_CLASSES][UNI_WAYS];
 };
 
 struct uni_handover {
-  struct uni_outflow_costs writes[UNI_OUTFLOW_CLASSES];
-  uint32_t reads[UNI_OUTFLOW_CLASSES][UNI_OUTFLOW_WAYS];
+  struct uni_trial writes[UNI_TRIAL_CLASSES];
+  uint32_t reads[UNI_TRIAL_CLASSES][UNI_WAYS];
   /* of the operation */
   int class;
-  struct uni_outflow_turn turn;
-  bool peer_streams;
+  struct uni_turn turn;
+  int peer_way;
 };
 
 /* An operation begins, whose chunks have so many bytes. Both ranks do the same, so the same turns are timed.
- * Whether this rank streams is handover->turn.streams from here on. */
+ * How this rank writes is handover->turn.way from here on. */
 void uni_handover_begin(struct uni_handover *handover, size_t chunk);
 
 /* Copies a block into the stage. is_timed: one thread at a time may say so. theirs: the reader's words. */

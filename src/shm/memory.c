@@ -139,7 +139,7 @@ static bool resolve_in(struct uni_memory *m, uint32_t id, const char *start, con
     return true;
   if (!uni_served_is_known(m, s, id))
     return false;
-  *ref = (struct uni_ref){.offset = (uint64_t)(start + head - from) & INT64_MAX,
+  *ref = (struct uni_ref){.offset = (uint64_t)(start + head - from) & UNI_OFFSET_MAX,
                           .segment = id,
                           .head = (uint16_t)head,
                           .tail = (uint16_t)tail,

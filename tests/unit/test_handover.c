@@ -20,7 +20,7 @@ static void stream(void *to, const void *what, size_t bytes) {
 
 /* The reader's words: so far above what this rank's own copies take that they decide. */
 static void say(uint32_t plain, uint32_t stream_read) {
-  int class = uni_outflow_class(BYTES);
+  int class = uni_trial_class(BYTES);
   atomic_store(&theirs.ps[class][UNI_OUTFLOW_PLAIN], plain);
   atomic_store(&theirs.ps[class][UNI_OUTFLOW_STREAM], stream_read);
 }
@@ -60,9 +60,9 @@ static void test_no_streams(void) {
 static void test_reading(void) {
   static char to[BYTES], before[BYTES];
   static struct uni_handover_reads mine;
-  int class = uni_outflow_class(BYTES);
+  int class = uni_trial_class(BYTES);
   for (int streams = 0; streams < 2; streams++) {
-    handover.peer_streams = streams;
+    handover.peer_way = streams;
     for (int i = 0; i < TURNS; i++) {
       memset(stage, i + streams, BYTES);
       memcpy(before, stage, BYTES);

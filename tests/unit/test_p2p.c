@@ -46,8 +46,8 @@ bool uni_memory_resolve(struct uni_world *world, const void *buffer, size_t byte
   (void)world;
   size_t offset = (size_t)((uintptr_t)buffer - (uintptr_t)arena);
   bool is_shared = offset < ARENA && bytes <= ARENA - offset;
-  *ref =
-      (struct uni_ref){.offset = is_shared ? offset & INT64_MAX : 0, .segment = is_shared ? 7 : UNI_PRIVATE};
+  *ref = (struct uni_ref){.offset = is_shared ? offset & UNI_OFFSET_MAX : 0,
+                          .segment = is_shared ? 7 : UNI_PRIVATE};
   return true;
 }
 
@@ -510,7 +510,7 @@ static void test_corrupt_envelopes(void) {
                (struct uni_ref){.segment = 7, .offset = ARENA - 4999});
   expect_corrupt("outside its memory");
   put_envelope((struct uni_envelope){.kind = UNI_ANNOUNCED, .dtype = UNISONO_UINT8, .count = 5000},
-               (struct uni_ref){.segment = 7, .offset = INT64_MAX - 10});
+               (struct uni_ref){.segment = 7, .offset = UNI_OFFSET_MAX - 10});
   expect_corrupt("outside its memory");
 }
 

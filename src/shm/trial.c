@@ -1,0 +1,54 @@
+#include "shm/trial.h"
+
+#include "clock.h"
+
+/* Primes: a program that does the same some times in a row is not to be looked at in the same place always.
+ */
+enum {
+  TIME_EVERY = 7,    /* uses */
+  PROBE_EVERY = 127, /* uses: how often the other way is tried */
+  PROBE_AT = 8,      /* use: where in them */
+  PROBE_LENGTH = 4   /* uses in a row */
+};
+
+int uni_trial_class(size_t bytes) {
+  int power = __builtin_clzl(UNI_TRIAL_LEAST) - __builtin_clzl(bytes);
+  return power < UNI_TRIAL_CLASSES ? power : UNI_TRIAL_CLASSES - 1;
+}
+
+/* The other way is tried several times in a row, and only the last one counts: what the one way left behind
+ * in the caches is not the other's cost. */
+struct uni_turn uni_trial_begin(struct uni_trial *trial) {
+  uint32_t turn = trial->turns++ % PROBE_EVERY;
+  struct uni_turn t = {.way = trial->way, .timed = turn % TIME_EVERY == TIME_EVERY - 1};
+  if (turn >= PROBE_AT && turn < PROBE_AT + PROBE_LENGTH) {
+    t.way = 1 - t.way;
+    t.timed = turn == PROBE_AT + PROBE_LENGTH - 1;
+  }
+  t.began = t.timed ? uni_now() : 0;
+  return t;
+}
+
+static uint64_t ps_a_byte(int64_t began, size_t bytes) {
+  return (uint64_t)(uni_now() - began) * 1000 / bytes;
+}
+
+/* Falls at once and rises slowly: what delays a use now and then is not its cost. */
+void uni_trial_learn(uint32_t *cost, int64_t began, size_t bytes) {
+  uint64_t measured = ps_a_byte(began, bytes);
+  if (measured > UINT32_MAX / 2)
+    return;
+  if (*cost == 0 || measured < *cost)
+    *cost = (uint32_t)measured + 1;
+  else
+    *cost += (uint32_t)(measured - *cost) / 8;
+}
+
+/* A use that was delayed counts as a dear one, not for all that it took. */
+void uni_trial_average(uint32_t *cost, int64_t began, size_t bytes) {
+  enum { WEIGHT = 4, DELAYED = 2 };
+  uint64_t measured = ps_a_byte(began, bytes) + 1, most = *cost ? (uint64_t)*cost * DELAYED : UINT32_MAX / 8;
+  measured = measured < most ? measured : most;
+  uint64_t average = *cost ? ((uint64_t)*cost * (WEIGHT - 1) + measured) / WEIGHT : measured;
+  *cost = (uint32_t)(average < UINT32_MAX / 8 ? average : UINT32_MAX / 8);
+}
