@@ -2,6 +2,7 @@
 #ifndef UNI_CLOCK_H
 #define UNI_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -23,6 +24,21 @@ static inline int64_t uni_deadline(int timeout_ms) {
 static inline int uni_ms_until(int64_t deadline, int most) {
   int64_t left = deadline == UNI_NEVER ? most : (deadline - uni_now()) / UNI_MS + 1;
   return left < 0 ? 0 : left > most ? most : (int)left;
+}
+
+/* Waits by a condition of uni_cond_init, `ms` at most: whatever the clock on the wall is set to. */
+static inline void uni_cond_init(pthread_cond_t *cond) {
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(cond, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
+static inline void uni_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int ms) {
+  int64_t at = uni_now() + ms * UNI_MS;
+  struct timespec until = {at / 1000000000, at % 1000000000};
+  pthread_cond_timedwait(cond, lock, &until);
 }
 
 static inline void uni_sleep_ms(int ms) {

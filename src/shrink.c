@@ -122,11 +122,11 @@ unisono_status unisono_comm_shrink(unisono_comm *comm, unisono_comm **survivors)
     return uni_fail(UNISONO_ERROR_INVALID,
                     "unisono_comm_shrink, rank %d: comm is not broken; use unisono_comm_split", comm->rank);
   if (comm->span)
-    return uni_fail(
-        UNISONO_ERROR_UNSUPPORTED,
-        "unisono_comm_shrink, rank %d: comm spans machines, and MPI cannot go on without the ranks that it "
-        "began with; start the job anew",
-        comm->rank);
+    return uni_fail(UNISONO_ERROR_UNSUPPORTED,
+                    "unisono_comm_shrink, rank %d: comm spans machines, and what connects them (MPI, oneCCL) "
+                    "cannot go on "
+                    "without the ranks that it began with; start the job anew",
+                    comm->rank);
   int *world_ranks = malloc((size_t)comm->size * sizeof *world_ranks);
   if (!world_ranks)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", comm->size);

@@ -28,7 +28,7 @@ FIGURES = ROOT / "docs/charts/figures.json"
 SOURCES = {"all_gather": "all_gather", "broadcast": "broadcast", "reduce": "all_reduce",
            "reduce_scatter": "reduce_scatter"}
 LIBRARY = [*(f"machines/{name}" for name in ("across", "copy", "exchange", "gather", "measure", "narrow", "pipeline",
-                                             "reduce", "reduction", "scatter", "span", "swap")),
+                                             "reduce", "reduction", "ride", "scatter", "span", "swap")),
            "collectives/select", "collectives/groups", "collectives/call", "error"]
 MPIS = ["MPICH", "Intel MPI", "Open MPI"]
 SIZES = [64 << 10, 64 << 20]

@@ -97,6 +97,7 @@ static bool read_file(const char *path, char text[TEXT]) {
 
 bool uni_costs_load(const char *path, struct uni_costs *costs) {
   char text[TEXT], again[TEXT], key[KEY];
+  struct uni_costs found;
   if (!read_file(path, text))
     return false;
   write_key(key);
@@ -104,11 +105,13 @@ bool uni_costs_load(const char *path, struct uni_costs *costs) {
     uni_log(UNI_LOG_WARN, "%s is of another version, processor or system: measuring anew", path);
     return false;
   }
-  if (parse(text + strlen(key), costs)) {
-    write_text(again, costs);
-    uni_costs_bound(costs);
-    if (strcmp(text, again) == 0)
+  if (parse(text + strlen(key), &found)) {
+    write_text(again, &found);
+    if (strcmp(text, again) == 0) {
+      uni_costs_bound(&found);
+      *costs = found;
       return true;
+    }
   }
   uni_log(UNI_LOG_WARN, "%s is damaged: measuring anew", path);
   return false;

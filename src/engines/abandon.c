@@ -44,14 +44,8 @@ static bool is_vain(const struct running *r) {
 /* True: the task is done. */
 static bool await(struct running *r, int64_t deadline) {
   pthread_mutex_lock(&r->lock);
-  while (!r->done && uni_now() < deadline && !is_vain(r)) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += uni_ms_until(deadline, 100) * UNI_MS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&r->changed, &r->lock, &until);
-  }
+  while (!r->done && uni_now() < deadline && !is_vain(r))
+    uni_cond_wait(&r->changed, &r->lock, uni_ms_until(deadline, 100));
   r->abandoned = !r->done;
   bool done = r->done;
   pthread_mutex_unlock(&r->lock);
@@ -76,7 +70,7 @@ unisono_status uni_run_abandonable(const struct uni_task *task, int64_t deadline
   }
   r->task = *task;
   pthread_mutex_init(&r->lock, NULL);
-  pthread_cond_init(&r->changed, NULL);
+  uni_cond_init(&r->changed);
   unisono_status status = start(r, &thread);
   if (status) {
     task->dispose(task->argument);

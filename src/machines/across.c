@@ -50,6 +50,7 @@ static unisono_status mismatch(struct uni_span *span, const struct uni_entry *th
 static unisono_status gather_entries(struct uni_span *span, const struct uni_entry *mine, const char *block,
                                      char *all) {
   uni_across_limit(span, false);
+  span->entered = true;
   unisono_status status = unisono_all_gather(block, all, UNI_HERE, UNISONO_UINT8, span->local);
   if (status)
     return uni_span_failed(span, status);
@@ -187,7 +188,14 @@ unisono_status uni_across(struct uni_span *span, const struct uni_call *call) {
   if (uni_comm_is_broken(span->local))
     return uni_comm_failure(span->local);
   span->sequence++;
+  span->entered = false;
   span->deadline = uni_deadline(span->comm->timeout_ms);
   span->lost_at = 0;
-  return run(span, call);
+  unisono_status status = run(span, call);
+  if (!status || uni_comm_is_broken(span->local))
+    return status;
+  if (span->entered) /* the others would wait for this rank in vain */
+    return uni_span_failed(span, status);
+  span->sequence--;
+  return status;
 }

@@ -200,11 +200,6 @@ static unisono_status await_round(struct uni_cluster *c, int64_t deadline, unsig
   pthread_mutex_lock(&c->lock);
   while (!c->exchanged && !status) {
     int gone = first_gone(c), ms = uni_ms_until(deadline, SLICE_MS);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += ms * UNI_MS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     if (gone >= 0 && !lost_at)
       lost_at = uni_now();
     if (gone >= 0 && uni_now() - lost_at > GRACE_MS * UNI_MS)
@@ -213,7 +208,7 @@ static unisono_status await_round(struct uni_cluster *c, int64_t deadline, unsig
     else if (uni_now() >= deadline)
       status = uni_fail(UNISONO_ERROR_TIMEOUT, "the ranks of other machines did not get ready in time");
     else
-      pthread_cond_timedwait(&c->changed, &c->lock, &until);
+      uni_cond_wait(&c->changed, &c->lock, ms);
   }
   *all = c->exchanged;
   *bytes = c->exchanged_bytes;
@@ -350,7 +345,7 @@ unisono_status uni_cluster_open(struct uni_roster *roster, struct uni_cluster **
   *roster = (struct uni_roster){0};
   atomic_init(&c->uses, 1);
   pthread_mutex_init(&c->lock, NULL);
-  pthread_cond_init(&c->changed, NULL);
+  uni_cond_init(&c->changed);
   c->gone = calloc((size_t)c->roster.size, sizeof *c->gone);
   c->wake = eventfd(0, EFD_CLOEXEC);
   unisono_status status = UNISONO_OK;

@@ -64,10 +64,11 @@ static unisono_status start_trade(struct uni_narrow *w, int peer, struct trade *
     status = engine->recv(w->span->column, w->come + (size_t)peer * w->own, w->own * sizeof *w->come, peer,
                           engine->most_tag, &t->in);
   t->receives = w->own && !status;
-  if (n && !status)
+  bool sends = n && !uni_span_is_gone(w->span, uni_span_rank(w->span, peer, w->span->local->rank));
+  if (sends && !status)
     status = engine->send(w->span->column, w->wire + from, n * sizeof *w->wire, peer, engine->most_tag, false,
                           &t->out);
-  t->sends = n && !status;
+  t->sends = sends && !status;
   return status ? uni_span_failed(w->span, status) : UNISONO_OK;
 }
 

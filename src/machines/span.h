@@ -54,6 +54,7 @@ struct uni_span {
   struct uni_link link;       /* its carrier's */
   int *block_bytes, *block_displs; /* the engine's, while it gathers: an entry a machine */
   uint64_t sequence;               /* of the collective under way or done last */
+  bool entered;                    /* others have heard of it from this rank */
   int64_t deadline;                /* of the operation under way */
   int64_t lost_at;                 /* when a member was seen to be gone; 0: not */
   char *bounce;                    /* what the engine reads and writes; abandoned with its requests */

@@ -160,12 +160,23 @@ static int bind_at(const struct uni_address *address, uint16_t port) {
   return -1;
 }
 
+/* Of this interface's addresses, the one that the others look for rank 0 at comes first. */
+static void put_told_first(struct uni_addresses *here, const struct uni_addresses *told) {
+  for (int i = 0; i < here->n; i++)
+    for (int k = 0; k < told->n; k++)
+      if (memcmp(&here->list[i], &told->list[k], sizeof here->list[i]) == 0) {
+        here->list[0] = told->list[k];
+        return;
+      }
+}
+
 unisono_status uni_listen(const struct uni_addresses *addresses, int *listener) {
   struct uni_addresses at = {.n = 0};
   if (wanted_iface()) {
     unisono_status status = uni_addresses_here(&at);
     if (status)
       return status;
+    put_told_first(&at, addresses);
     at.n = 1;
   } else {
     at.list[0] = (struct uni_address){.family = 6}; /* everywhere, by IPv6 and IPv4 */

@@ -70,8 +70,10 @@ static void check_refusals(void) {
   CHECK(!load(&found) && strstr(said, "another version"));
   change("turn ", "turn 1");
   CHECK(!load(&found) && strstr(said, "damaged"));
+  found = uni_costs_default;
   change("read ", "reed ");
   CHECK(!load(&found) && strstr(said, "damaged"));
+  CHECK(memcmp(&found, &uni_costs_default, sizeof found) == 0); /* nothing of it is taken */
   change("sum ", "");
   CHECK(!load(&found) && strstr(said, "damaged"));
   CHECK(truncate(path, 100) == 0);
