@@ -111,7 +111,8 @@ UNISONO_API unisono_status unisono_get_unique_id(unisono_unique_id *id);
  * belongs to the caller, who gives it back to unisono_comm_destroy.
  * Errors: INVALID (arguments; a rank twice; an id used before), MISMATCH (ranks gave different
  * sizes), TIMEOUT (names the ranks that did not come), PEER_LOST, MEMORY, SYSTEM,
- * UNSUPPORTED (ranks of several machines, or of containers that cannot see each other). */
+ * UNSUPPORTED (ranks of several machines, or of containers that cannot see each other, and what connects them
+ * is missing: an engine, libsodium, or this library's part for it). */
 UNISONO_API unisono_status unisono_comm_init(unisono_comm **comm, int size, int rank,
                                              const unisono_unique_id *id, const unisono_config *config);
 

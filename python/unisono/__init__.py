@@ -1,4 +1,4 @@
-"""Collective communication between the CPU processes of one machine.
+"""Collective communication between CPU processes: of one machine by shared memory, of several over MPI or oneCCL.
 
     import numpy as np, unisono
     with unisono.Communicator.from_env() as comm:       # under torchrun, mpirun, srun or `unisono run`

@@ -46,7 +46,7 @@ def _like(array: Array, shape: Sequence[int]) -> np.ndarray:
 
 
 class Communicator:
-    """An ordered set of processes ("ranks") of one machine.
+    """An ordered set of processes ("ranks"), of one machine or of several.
 
     Arrays are C-contiguous, in CPU memory, of int8 to uint64, float16, bfloat16 (ml_dtypes or DLPack), float32,
     float64, complex64, complex128 or bool. They may be NumPy's or anything with DLPack or the buffer protocol.

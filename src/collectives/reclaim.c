@@ -10,7 +10,7 @@
 /* A way must take so much less than the other, of its time, to be taken in its place. */
 enum { GAIN_PERCENT = 10 };
 
-/* The other way is tried at other times than where the pushes themselves try theirs (outflow.h). */
+/* The pushes begin to try their ways (outflow.h) at other times than this. */
 enum { APART = 64 };
 
 /* What the other rank will push. */
@@ -33,7 +33,7 @@ void uni_reclaim_begin(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   struct uni_reclaim *r = run->reclaim;
   r->turn = (struct uni_turn){.way = UNI_RECLAIM_NOTHING};
-  r->is_open = uni_select_reclaims(comm, &run->call);
+  r->is_open = run->recv_ref.segment != UNI_PRIVATE && uni_select_reclaims(comm, &run->call);
   if (!r->is_open)
     return;
   r->class = uni_trial_class(run->call.block);
@@ -42,7 +42,7 @@ void uni_reclaim_begin(unisono_comm *comm) {
     r->next[r->class] = next_turn(&r->trials[r->class]);
   run->send_ref.reclaims_next = r->next[r->class].way == UNI_RECLAIM_LINES;
   r->turn.began = r->turn.timed ? uni_now() : 0;
-  if (r->turn.way == UNI_RECLAIM_LINES && run->recv_ref.segment != UNI_PRIVATE)
+  if (r->turn.way == UNI_RECLAIM_LINES)
     touch_results(comm);
 }
 

@@ -164,8 +164,8 @@ bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
 bool uni_select_reclaims(const unisono_comm *comm, const struct uni_call *call) {
   enum uni_algorithm forced = comm->world->settings.algorithm;
   return comm->size == 2 && !comm->world->settings.crowded && (forced == UNI_AUTO || forced == UNI_PUSH) &&
-         call->kind == UNI_ALL_REDUCE && call->send != call->recv && call->block >= (size_t)UNI_TRIAL_LEAST &&
-         call->block <= (size_t)RECLAIMS_UNTIL;
+         call->kind == UNI_ALL_REDUCE && call->send != call->recv && call->block > (size_t)HIDDEN_UNTIL &&
+         call->block <= (size_t)RECLAIMS_UNTIL && !comm->world->settings.guard;
 }
 
 /* Where lines go to and fro between two caches, and where ranks share their caches, the fewest lines are the

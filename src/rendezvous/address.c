@@ -164,7 +164,7 @@ static int bind_at(const struct uni_address *address, uint16_t port) {
 static void put_told_first(struct uni_addresses *here, const struct uni_addresses *told) {
   for (int i = 0; i < here->n; i++)
     for (int k = 0; k < told->n; k++)
-      if (memcmp(&here->list[i], &told->list[k], sizeof here->list[i]) == 0) {
+      if (same_address(&here->list[i], &told->list[k])) {
         here->list[0] = told->list[k];
         return;
       }

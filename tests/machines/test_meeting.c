@@ -59,6 +59,47 @@ static void test_ipv6(void) {
   meet_and_work();
 }
 
+/* Rank 0 listens at this interface only, at the address that it is looked for: its IPv4 one, then its IPv6
+ * one. */
+static void test_interface(void) {
+  unisono_comm *comm;
+  set_environment("a secret");
+  setenv("UNISONO_IFACE", "eth0", 1);
+  meet_and_work();
+  if (machines_have_ipv6()) {
+    setenv("MASTER_ADDR", machines_address6(0), 1);
+    meet_and_work();
+  }
+  setenv("UNISONO_IFACE", "eth7", 1);
+  if (test_self()->rank == 0) {
+    CHECK_STATUS(UNISONO_ERROR_INVALID, unisono_comm_init_env(&comm, NULL));
+    CHECK(strstr(unisono_last_error(), "eth7"));
+  }
+}
+
+/* What this rank writes to stderr from here on goes to a file; returns what stderr was. */
+static int divert_stderr(int *file) {
+  char name[] = "/tmp/unisono-said-XXXXXX";
+  int before = dup(2);
+  CHECK(before >= 0 && (*file = mkstemp(name)) >= 0 && unlink(name) == 0);
+  CHECK(dup2(*file, 2) == 2);
+  return before;
+}
+
+/* Anybody may join then, and rank 0 says so. */
+static void test_without_secret(void) {
+  char said[4096];
+  int file, before;
+  set_environment("a secret");
+  unsetenv("UNISONO_SECRET");
+  before = divert_stderr(&file);
+  meet_and_work();
+  CHECK(dup2(before, 2) == 2);
+  ssize_t n = pread(file, said, sizeof said - 1, 0);
+  said[n > 0 ? n : 0] = 0;
+  CHECK((strstr(said, "set UNISONO_SECRET") != NULL) == (test_self()->rank == 0));
+}
+
 /* Not all on one machine, as far as the launcher says. */
 static void test_unknown_number_on_a_machine(void) {
   set_environment("a secret");
@@ -232,6 +273,8 @@ int main(int argc, char **argv) {
   const struct test tests[] = {
       ENTRY("environment", test_environment),
       ENTRY("IPv6", test_ipv6),
+      ENTRY("interface", test_interface),
+      ENTRY("without secret", test_without_secret),
       ENTRY("unknown number on a machine", test_unknown_number_on_a_machine),
       ENTRY("only one machine", test_only_one_machine),
       ENTRY("slow starters", test_slow_starters),

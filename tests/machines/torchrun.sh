@@ -1,12 +1,21 @@
 #!/bin/sh
-# Ranks that torchrun starts on two machines, each by a torchrun of its own: `unisono bench` checks its results.
-# usage: torchrun.sh INSIDE UNISONO
+# Ranks that torchrun starts on two machines, each by a torchrun of its own: `unisono bench` checks its results, or
+# across.py those of the Python package.
+# usage: torchrun.sh INSIDE UNISONO|PROGRAM.py
 set -e
 case $1 in
-rank) exec "$2" bench all_reduce --min 8 --max 256K --factor 8 --iterations 20 ;;
+rank)
+  case $2 in
+  *.py) exec python "$2" ;;
+  *) exec "$2" bench all_reduce --min 8 --max 256K --factor 8 --iterations 20 ;;
+  esac
+  ;;
 within) ;;
 *)
   command -v torchrun >/dev/null || { echo "skipped: no torchrun (package torch of PyPI)"; exit 77; }
+  case $2 in
+  *.py) python -c 'import unisono.torch' || { echo "skipped: no Python package unisono here (make python)"; exit 77; } ;;
+  esac
   exec "$1" "$(realpath "$0")" within "$2"
   ;;
 esac
