@@ -35,7 +35,7 @@ static long count_rounds(struct bench *benches, const struct shape *shape) {
   for (int warm = 0; warm < WARM_UP; warm++) {
     round = 0;
     for (int i = 0; i < BENCH_ALGORITHMS; i++)
-      round += settled_time(&benches[i], shape, warm) * shape->calls * SETTLING;
+      round += settled_time(&benches[i], shape, warm) * shape->calls * (int)SETTLING;
   }
   bench_slowest(benches, &round, 1);
   double fitting = 1e6 * options->seconds / (round * 2 + 1); /* the buffers are written, too */
