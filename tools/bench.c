@@ -156,6 +156,12 @@ static int fail(const char *what) {
   return TOOL_FAILED;
 }
 
+static unisono_config config_of(const struct bench_options *options) {
+  unisono_config config = UNISONO_CONFIG_INIT;
+  config.threads = options->threads;
+  return config;
+}
+
 static int join(const struct bench_options *options) {
   unisono_comm *comm;
   if (options->algorithms) {
@@ -166,7 +172,8 @@ static int join(const struct bench_options *options) {
     fputs("unisono bench: --bind is for whoever starts the ranks, as unisono run --bind core\n", stderr);
     return TOOL_USAGE;
   }
-  if (unisono_comm_init_env(&comm, NULL) != UNISONO_OK)
+  unisono_config config = config_of(options);
+  if (unisono_comm_init_env(&comm, &config) != UNISONO_OK)
     return fail("cannot join the other ranks");
   return rank_main(options, comm);
 }
@@ -174,9 +181,10 @@ static int join(const struct bench_options *options) {
 /* Meets once for each algorithm: rank 0's environment forces it. */
 static int compare(const struct bench_options *options, int rank, const unisono_unique_id *ids) {
   unisono_comm *comms[BENCH_ALGORITHMS];
+  unisono_config config = config_of(options);
   for (int i = 0; i < BENCH_ALGORITHMS; i++) {
     setenv("UNISONO_ALGORITHM", bench_algorithms[i], 1);
-    if (unisono_comm_init(&comms[i], options->ranks, rank, &ids[i], NULL) != UNISONO_OK)
+    if (unisono_comm_init(&comms[i], options->ranks, rank, &ids[i], &config) != UNISONO_OK)
       return fail("cannot join the other ranks");
   }
   bool fine = bench_compare(options, comms);
@@ -191,13 +199,14 @@ static int child_main(const struct bench_options *options, int rank, const uniso
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent)
     return TOOL_FAILED;
-  if (options->bind && !tool_bind(rank)) {
-    fprintf(stderr, "unisono bench: no processor to bind rank %d to\n", rank);
+  if (options->bind && !tool_bind(rank, options->threads)) {
+    fprintf(stderr, "unisono bench: no %d processor(s) to bind rank %d to\n", options->threads, rank);
     return TOOL_FAILED;
   }
   if (options->algorithms)
     return compare(options, rank, ids);
-  if (unisono_comm_init(&comm, options->ranks, rank, &ids[0], NULL) != UNISONO_OK)
+  unisono_config config = config_of(options);
+  if (unisono_comm_init(&comm, options->ranks, rank, &ids[0], &config) != UNISONO_OK)
     return fail("cannot join the other ranks");
   return rank_main(options, comm);
 }

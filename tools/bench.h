@@ -13,6 +13,7 @@ struct operation;
 struct bench_options {
   const struct operation *operation;
   int ranks;       /* 0: one for each processor, or as many as there are */
+  int threads;     /* of each */
   size_t min, max; /* bytes */
   long factor;     /* from one size to the next */
   unisono_dtype dtype;

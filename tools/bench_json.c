@@ -45,12 +45,13 @@ static json_t *environment(void) {
 
 static json_t *settings(const struct bench *bench) {
   const struct bench_options *o = bench->options;
-  return json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:f, s:I, s:I, s:o}", "operation",
+  return json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:f, s:I, s:I, s:o}", "operation",
                    o->operation->name, "ranks", bench->size, "dtype", bench_dtype_name(o->dtype), "op",
                    bench_op_name(o->op), "memory", o->shared ? "shared" : "private", "in_place",
-                   (int)o->in_place, "bind", (int)o->bind, "min_bytes", (json_int_t)o->min, "max_bytes",
-                   (json_int_t)o->max, "factor", (json_int_t)o->factor, "seconds", o->seconds, "iterations",
-                   (json_int_t)o->iterations, "warmup", (json_int_t)o->warmup, "environment", environment());
+                   (int)o->in_place, "bind", (int)o->bind, "threads", o->threads, "min_bytes",
+                   (json_int_t)o->min, "max_bytes", (json_int_t)o->max, "factor", (json_int_t)o->factor,
+                   "seconds", o->seconds, "iterations", (json_int_t)o->iterations, "warmup",
+                   (json_int_t)o->warmup, "environment", environment());
 }
 
 static json_t *summary(const struct summary *s) {

@@ -19,6 +19,7 @@ const char *bench_op_name(unisono_op op) {
 
 enum {
   MIN = 256,
+  THREADS,
   MAX,
   FACTOR,
   DTYPE,
@@ -35,7 +36,9 @@ enum {
 
 static const struct argp_option option_table[] = {
     {NULL, 'n', "N", 0, "Start N ranks (default: one for each processor)", 1},
-    {"bind", 'b', "none|core", 0, "core: bind rank i to the i-th processor (default: none)", 1},
+    {"bind", 'b', "none|core", 0, "core: bind rank i to the i-th processor, or N processors (default: none)",
+     1},
+    {"threads", THREADS, "N", 0, "Give each rank N threads (default: 1)", 1},
     {"min", MIN, "BYTES", 0, "Smallest size (default: 8); K, M and G are powers of 1024", 2},
     {"max", MAX, "BYTES", 0, "Largest size (default: 64M)", 2},
     {"factor", FACTOR, "F", 0, "From one size to the next (default: 2)", 2},
@@ -116,6 +119,9 @@ static void check(const struct bench_options *options, const struct argp_state *
 static void set_sizes_and_times(int key, const char *text, struct argp_state *state) {
   struct bench_options *options = state->input;
   switch (key) {
+  case THREADS:
+    options->threads = tool_integer(state, "--threads", text, 1, 1024);
+    break;
   case MIN:
     options->min = tool_bytes(state, "--min", text);
     break;
@@ -204,7 +210,12 @@ static const struct argp parser = {
            "on all ranks at once. The exit status is 1 if anything failed or a result was wrong."};
 
 void bench_parse(int argc, char **argv, struct bench_options *options) {
-  *options = (struct bench_options){
-      .min = 8, .max = 64 << 20, .factor = 2, .dtype = UNISONO_FLOAT32, .op = UNISONO_SUM, .seconds = 0.3};
+  *options = (struct bench_options){.threads = 1,
+                                    .min = 8,
+                                    .max = 64 << 20,
+                                    .factor = 2,
+                                    .dtype = UNISONO_FLOAT32,
+                                    .op = UNISONO_SUM,
+                                    .seconds = 0.3};
   argp_parse(&parser, argc, argv, 0, NULL, options);
 }

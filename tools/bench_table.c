@@ -24,6 +24,8 @@ void bench_table_header(const struct bench *bench) {
   machine_read(&machine);
   printf("# unisono %s, %s, %d rank%s", unisono_version(), options->operation->name, bench->size,
          bench->size == 1 ? "" : "s");
+  if (options->threads > 1)
+    printf(" of %d threads", options->threads);
   if (options->operation->sends != NOTHING)
     printf(", %s", bench_dtype_name(options->dtype));
   if (options->operation->reduces)

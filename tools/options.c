@@ -64,21 +64,20 @@ int tool_processors(void) {
   return unisono_get_info(&info) == UNISONO_OK && info.processors > 0 ? info.processors : 1;
 }
 
-bool tool_bind(int i) {
+bool tool_bind(int i, int n) {
   enum { MOST = 8192 };
   size_t bytes = CPU_ALLOC_SIZE(MOST);
-  cpu_set_t *usable = CPU_ALLOC(MOST), *one = CPU_ALLOC(MOST);
+  cpu_set_t *usable = CPU_ALLOC(MOST), *mine = CPU_ALLOC(MOST);
   bool bound = false;
-  if (usable && one && sched_getaffinity(0, bytes, usable) == 0) {
-    size_t processor = 0;
-    for (; processor < MOST; processor++)
-      if (CPU_ISSET_S(processor, bytes, usable) && i-- == 0)
-        break;
-    CPU_ZERO_S(bytes, one);
-    CPU_SET_S(processor, bytes, one);
-    bound = processor < MOST && sched_setaffinity(0, bytes, one) == 0;
+  if (usable && mine && sched_getaffinity(0, bytes, usable) == 0) {
+    int seen = 0; /* usable processors */
+    CPU_ZERO_S(bytes, mine);
+    for (size_t processor = 0; processor < MOST && seen < (i + 1) * n; processor++)
+      if (CPU_ISSET_S(processor, bytes, usable) && seen++ >= i * n)
+        CPU_SET_S(processor, bytes, mine);
+    bound = seen == (i + 1) * n && sched_setaffinity(0, bytes, mine) == 0;
   }
   CPU_FREE(usable);
-  CPU_FREE(one);
+  CPU_FREE(mine);
   return bound;
 }

@@ -100,7 +100,7 @@ static _Noreturn void become(const struct job *job, int rank, const int *outputs
   set_number("LOCAL_RANK", rank);
   set_files(rank, outputs);
   errno = 0;
-  if (!job->options->bind || tool_bind(rank)) {
+  if (!job->options->bind || tool_bind(rank, 1)) {
     sigprocmask(SIG_SETMASK, signals, NULL);
     execvp(job->options->program[0], job->options->program);
   }

@@ -26,7 +26,7 @@ static const struct argp parser = {
 static int rank_main(int rank, const unisono_unique_id *id) {
   unisono_comm *comm;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (!tool_bind(rank)) {
+  if (!tool_bind(rank, 1)) {
     fprintf(stderr, "unisono tune: no processor to bind rank %d to\n", rank);
     return TOOL_FAILED;
   }

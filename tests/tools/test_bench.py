@@ -59,6 +59,10 @@ class Table(BenchTest):
             with self.subTest(operation):
                 self.bench(operation, "-n", "1", "--max", "1K", "--factor", "16", "--iterations", "3")
 
+    def test_threads(self):
+        self.bench("all_reduce", "-n", "2", "--threads", "2", "--min", "1M", "--max", "1M", "--iterations", "5")
+        self.assert_usage_error(["bench", "all_reduce", "--threads", "0"], "--threads")
+
     def test_in_place(self):
         for operation in OPERATIONS[:8]:
             with self.subTest(operation):
@@ -166,7 +170,7 @@ class Files(BenchTest):
         environment = found["settings"].pop("environment")
         self.assertEqual(environment["UNISONO_ISA"], "scalar")
         expected = {"operation": "reduce_scatter", "ranks": 2, "dtype": "float64", "op": "max", "memory": "shared",
-                    "in_place": False, "bind": False, "min_bytes": 8, "max_bytes": 4096, "factor": 16,
+                    "in_place": False, "bind": False, "threads": 1, "min_bytes": 8, "max_bytes": 4096, "factor": 16,
                     "seconds": 0.3, "iterations": 3, "warmup": 1}
         self.assertEqual(found["settings"], expected)
 
