@@ -120,7 +120,7 @@ static void set_sizes_and_times(int key, const char *text, struct argp_state *st
   struct bench_options *options = state->input;
   switch (key) {
   case THREADS:
-    options->threads = tool_integer(state, "--threads", text, 1, 1024);
+    options->threads = (int)tool_integer(state, "--threads", text, 1, 1024);
     break;
   case MIN:
     options->min = tool_bytes(state, "--min", text);
@@ -180,6 +180,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
   case ARGP_KEY_END:
     check(options, state);
     break;
+  case THREADS:
   case MIN:
   case MAX:
   case FACTOR:
