@@ -92,11 +92,17 @@ static unisono_status work_with_team(unisono_comm *comm) {
   return uni_comm_failure(comm);
 }
 
+/* OpenMP's threads spin where they wait, which takes milliseconds from ranks that share their processors. */
+static bool uses_team(const unisono_comm *comm) {
+  bool spins = comm->parallel_for == uni_openmp_for && comm->world->settings.crowded;
+  return comm->run.plan.lanes > 1 && comm->parallel_for && !spins;
+}
+
 static unisono_status wait_for_end(unisono_comm *comm) {
   struct uni_wait wait = uni_drive_wait(comm);
   unisono_status status = UNISONO_OK;
   do {
-    if (comm->run.phase == UNI_PHASE_WORK && comm->run.plan.lanes > 1 && comm->parallel_for) {
+    if (comm->run.phase == UNI_PHASE_WORK && uses_team(comm)) {
       status = work_with_team(comm);
       break;
     }
