@@ -14,6 +14,7 @@ struct launcher {
   const char *name;
   const char *rank[2], *size[2];
   const char *local_size[4]; /* ranks on this machine */
+  const char *machines[4];   /* how many there are, where the ranks on this one are not told */
   const char *job[4];        /* together they name the job among those of the machine */
 };
 
@@ -22,14 +23,26 @@ static const struct launcher launchers[] = {
      {"RANK"},
      {"WORLD_SIZE"},
      {"LOCAL_WORLD_SIZE", "LOCAL_SIZE"},
+     {NULL},
      {"TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"}},
     {"Open MPI",
      {"OMPI_COMM_WORLD_RANK"},
      {"OMPI_COMM_WORLD_SIZE"},
      {"OMPI_COMM_WORLD_LOCAL_SIZE"},
+     {NULL},
      {"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "OMPI_MCA_orte_hnp_uri"}},
-    {"MPICH or Intel MPI", {"PMI_RANK"}, {"PMI_SIZE"}, {"MPI_LOCALNRANKS"}, {"PMI_PORT", "PMI_JOBID"}},
-    {"Slurm", {"SLURM_PROCID"}, {"SLURM_NTASKS"}, {NULL}, {"SLURM_JOB_ID", "SLURM_STEP_ID"}},
+    {"MPICH or Intel MPI",
+     {"PMI_RANK"},
+     {"PMI_SIZE"},
+     {"MPI_LOCALNRANKS"},
+     {NULL},
+     {"PMI_PORT", "PMI_JOBID"}},
+    {"Slurm",
+     {"SLURM_PROCID"},
+     {"SLURM_NTASKS"},
+     {NULL},
+     {"SLURM_STEP_NUM_NODES", "SLURM_NNODES"},
+     {"SLURM_JOB_ID", "SLURM_STEP_ID"}},
 };
 
 static unisono_status read_number(const char *const *names, size_t n, int *value, bool *found) {
@@ -70,6 +83,20 @@ static unisono_status find_address(struct uni_identity *identity) {
   return UNISONO_OK;
 }
 
+/* Ranks of several machines, and nobody says where rank 0 is. */
+static unisono_status check_machines(const struct launcher *l) {
+  int machines;
+  bool found;
+  unisono_status status = read_number(l->machines, 4, &machines, &found);
+  if (!status && found && machines > 1)
+    status =
+        uni_fail(UNISONO_ERROR_UNSUPPORTED,
+                 "the ranks run on %d machines (%s), and where rank 0 is is not known; set MASTER_ADDR and "
+                 "MASTER_PORT on all ranks",
+                 machines, l->name);
+  return status;
+}
+
 /* May there be ranks on other machines, and how do they meet then? */
 static unisono_status find_way(const struct launcher *l, struct uni_launch *launch) {
   int local;
@@ -87,7 +114,7 @@ static unisono_status find_way(const struct launcher *l, struct uni_launch *laun
         "MASTER_PORT on all ranks",
         local, launch->size, l->name);
   if (!found && (!*variable("MASTER_ADDR") || !(*variable("MASTER_PORT") || *variable("UNISONO_PORT"))))
-    return UNISONO_OK;
+    return check_machines(l);
   status = find_address(&launch->identity);
   if (status)
     return status;

@@ -35,8 +35,9 @@ static void set_number(const char *name, long value) {
 /* What the tests themselves may have been started with. */
 static void clear(void) {
   static const struct launcher *const all[] = {&torchrun, &deepspeed, &open_mpi, &mpich, &slurm};
-  static const char *const others[] = {"MASTER_ADDR", "MASTER_PORT", "UNISONO_PORT", "UNISONO_SECRET",
-                                       "SLURM_NPROCS"};
+  static const char *const others[] = {"MASTER_ADDR",         "MASTER_PORT",  "UNISONO_PORT",
+                                       "UNISONO_SECRET",      "SLURM_NPROCS", "SLURM_NNODES",
+                                       "SLURM_STEP_NUM_NODES"};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     const char *names[] = {all[i]->rank, all[i]->size, all[i]->local_rank, all[i]->local_size};
     for (int k = 0; k < 4; k++)
@@ -134,6 +135,10 @@ static void test_several_machines(void) {
   else
     check_fails(UNISONO_ERROR_UNSUPPORTED, "UNISONO_MACHINES");
   unsetenv("UNISONO_TIMEOUT");
+  clear();
+  set_rank(&slurm, 0, 4); /* which says how many machines there are, not how many ranks are on this one */
+  set_number("SLURM_NNODES", 2);
+  check_fails(UNISONO_ERROR_UNSUPPORTED, "2 machines");
 }
 
 /* Two jobs on one machine, told apart by their ports alone. */
