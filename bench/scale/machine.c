@@ -206,3 +206,9 @@ unisono_status unisono_gather(const void *send, void *recv, size_t count, unison
   (void)send, (void)recv, (void)count, (void)dtype, (void)root;
   simulated_fail("rank %d: gather is not simulated", comm->rank);
 }
+
+unisono_status unisono_scatter(const void *send, void *recv, size_t count, unisono_dtype dtype, int root,
+                               unisono_comm *comm) {
+  (void)send, (void)recv, (void)count, (void)dtype, (void)root;
+  simulated_fail("rank %d: scatter is not simulated", comm->rank);
+}
