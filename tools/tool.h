@@ -27,8 +27,8 @@ bool tool_binding(const struct argp_state *state, const char *text);
 /* Processors that this process may use: affinity and cgroup quota counted. At least 1. */
 int tool_processors(void);
 
-/* Of the processors that this process may use, n by n, binds it to the i-th n. False: there are not so many, or
- * errno. */
+/* Of the processors that this process may use, n by n, binds it to the i-th n. False: there are not so many,
+ * or errno. */
 bool tool_bind(int i, int n);
 
 #endif
