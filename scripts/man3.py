@@ -3,7 +3,8 @@
 
 usage: man3.py HEADER SUMMARIES DIRECTORY
 
-One page a public function; unisono_async(3) for all _async forms, with a link for each; unisono(3) for the whole.
+One page a public function; unisono_async(3) for all _async forms, with a link for each; unisono(3) for the whole,
+with a link for each type; a link for each struct to the function that takes it.
 Fails when a public function has neither a comment nor a line in SUMMARIES."""
 
 import os
@@ -254,6 +255,14 @@ class Pages:
         lines += [".Sh DATA TYPES", *literal(self.header.types)]
         return lines + [".Sh SEE ALSO", ".Xr unisono 1"]
 
+    def types(self):
+        """{type: the page that shows it}: of all data types, else of the first function that takes it."""
+        shown = {name: "unisono" for name in re.findall(r"^(?:typedef struct \w+|\}) (unisono_\w+);", self.header.types,
+                                                        re.M)}
+        for name in self.header.structs.keys() - shown.keys():
+            shown |= {name: f.name for f in reversed(self.plain) if re.search(rf"\b{name}\b", " ".join(f.arguments))}
+        return shown
+
     def all(self):
         pages = {"unisono": self.overview(), "unisono_async": self.async_forms()}
         pages.update((f.name, self.function(f)) for f in self.plain)
@@ -289,6 +298,8 @@ def main():
         (directory / f"{name}.3").write_text("\n".join(lines) + "\n")
     for function in pages.asynchronous:
         (directory / f"{function.name}.3").symlink_to("unisono_async.3")
+    for name, page in pages.types().items():
+        (directory / f"{name}.3").symlink_to(f"{page}.3")
 
 
 if __name__ == "__main__":

@@ -124,8 +124,7 @@ unisono_status unisono_comm_shrink(unisono_comm *comm, unisono_comm **survivors)
   if (comm->span)
     return uni_fail(UNISONO_ERROR_UNSUPPORTED,
                     "unisono_comm_shrink, rank %d: comm spans machines, and what connects them (MPI, oneCCL) "
-                    "cannot go on "
-                    "without the ranks that it began with; start the job anew",
+                    "cannot go on without the ranks that it began with; start the job anew",
                     comm->rank);
   int *world_ranks = malloc((size_t)comm->size * sizeof *world_ranks);
   if (!world_ranks)

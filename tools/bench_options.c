@@ -119,9 +119,6 @@ static void check(const struct bench_options *options, const struct argp_state *
 static void set_sizes_and_times(int key, const char *text, struct argp_state *state) {
   struct bench_options *options = state->input;
   switch (key) {
-  case THREADS:
-    options->threads = (int)tool_integer(state, "--threads", text, 1, 1024);
-    break;
   case MIN:
     options->min = tool_bytes(state, "--min", text);
     break;
@@ -149,6 +146,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
   switch (key) {
   case 'n':
     options->ranks = (int)tool_integer(state, "-n", text, 1, TOOL_MAX_RANKS);
+    break;
+  case THREADS:
+    options->threads = (int)tool_integer(state, "--threads", text, 1, 1024);
     break;
   case 'b':
     options->bind = tool_binding(state, text);
@@ -180,7 +180,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
   case ARGP_KEY_END:
     check(options, state);
     break;
-  case THREADS:
   case MIN:
   case MAX:
   case FACTOR:

@@ -11,7 +11,7 @@ static size_t least(size_t a, size_t b) {
 /* Whole lines, so that owners do not share any. */
 static size_t slice_of(const unisono_comm *comm, size_t bytes) {
   size_t n = (size_t)comm->size;
-  return ((bytes + n - 1) / n + UNI_LINE - 1) / UNI_LINE * UNI_LINE;
+  return uni_whole_lines((bytes + n - 1) / n);
 }
 
 struct uni_chunk uni_chunk_of_lane(const unisono_comm *comm, const struct uni_lane *lane) {

@@ -6,9 +6,9 @@
 #include "machines/swap.h"
 
 enum {
-  LANE_BYTES = 64 << 10, /* a thread is worth its synchronisation from here on */
-  HIDDEN_UNTIL = 4 << 10,
-  RECLAIMS_UNTIL = 1 << 20
+  LANE_BYTES = 64 << 10,   /* a thread is worth its synchronisation from here on */
+  HIDDEN_UNTIL = 4 << 10,  /* buffers are shown to the other rank from here on */
+  RECLAIMS_UNTIL = 1 << 20 /* two buffers of it do not stay in the nearest caches */
 };
 
 static size_t least(size_t a, size_t b) {
@@ -159,11 +159,11 @@ bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
          comm->world->settings.algorithm == UNI_AUTO && uni_select_returns(comm);
 }
 
-/* A buffer that was sent from was written by its owner, who has its lines. What is larger does not stay in
- * the caches. */
+/* A buffer that was sent from was written by its owner, who has its lines. As with results that return, each
+ * of two ranks has a processor. */
 bool uni_select_reclaims(const unisono_comm *comm, const struct uni_call *call) {
   enum uni_algorithm forced = comm->world->settings.algorithm;
-  return comm->size == 2 && !comm->world->settings.crowded && (forced == UNI_AUTO || forced == UNI_PUSH) &&
+  return uni_select_returns(comm) && (forced == UNI_AUTO || forced == UNI_PUSH) &&
          call->kind == UNI_ALL_REDUCE && call->send != call->recv && call->block > (size_t)HIDDEN_UNTIL &&
          call->block <= (size_t)RECLAIMS_UNTIL && !comm->world->settings.guard;
 }

@@ -396,9 +396,9 @@ unisono_status uni_span_open(struct uni_world *world, struct uni_roster *roster,
     destroy_local(local);
   if (status) {
     free(ranks);
+    /* After these a thread may be left behind in the engine that still exchanges by the cluster. */
     if (status != UNISONO_ERROR_TIMEOUT && status != UNISONO_ERROR_PEER_LOST)
-      uni_cluster_put(
-          cluster); /* else a thread may be left behind in the engine that still exchanges by it */
+      uni_cluster_put(cluster);
     return status;
   }
   for (int r = 0; r < n; r++)
