@@ -62,3 +62,11 @@ int uni_processors(void) {
   int least = quota < allowed ? quota : allowed;
   return least > 0 ? least : 1;
 }
+
+size_t uni_cache_bytes(void) {
+  enum { USUAL = 32 << 20 };
+  long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  if (bytes <= 0)
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? (size_t)bytes : USUAL;
+}
