@@ -1,4 +1,4 @@
-"""Is what the library chooses as fast as the best algorithm? `unisono bench --algorithms` has each of them forced, in turn."""
+"""Is what the library chooses as fast as the best algorithm? `unisono bench --algorithms` forces each of them in turn."""
 
 import subprocess
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ def plan():
 def read(output):
     """[{bytes, chosen, best: µs, its name}] of the table that the command prints."""
     rows = [line.split() for line in output.splitlines() if line.strip() and line.split()[0].isdigit()]
-    return [{"bytes": int(row[0]), "chosen": float(row[1]), "best": float(row[1]) / float(row[-1]), "algorithm": row[-2]}
-            for row in rows]
+    return [{"bytes": int(row[0]), "chosen": float(row[1]), "best": float(row[1]) / float(row[-1]),
+             "algorithm": row[-2]} for row in rows]
 
 
 def compare(build, say):

@@ -1,5 +1,5 @@
-"""No instruction of the library needs more than its file may have: AVX-512 only in avx512.c and bf16.c, AVX2 only there and in
-avx2.c, and nothing beyond x86-64's first version elsewhere. Nor is a multiplication fused with an addition.
+"""No instruction of the library needs more than its file may have: AVX-512 only in avx512.c and bf16.c, AVX2 only there
+and in avx2.c, and nothing beyond x86-64's first version elsewhere. Nor is a multiplication fused with an addition.
 
 usage: check_instructions.py OBJDUMP LIBRARY KERNEL_OBJECT...
 
