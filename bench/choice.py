@@ -1,4 +1,4 @@
-"""Is what the library chooses as fast as the best algorithm? `unisono bench --algorithms` forces each of them in turn."""
+"""Is what the library chooses as fast as the best algorithm? `unisono bench --algorithms` forces each in turn."""
 
 import subprocess
 from dataclasses import dataclass
