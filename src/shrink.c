@@ -35,11 +35,28 @@ static bool is_survivor(unisono_comm *comm, int rank, uint32_t attempt) {
   return rank == comm->rank || (has_come(comm, rank, attempt) && !uni_comm_lost(comm, rank));
 }
 
+/* Are there survivors on other machines? `span`: NULL, or that of which the communicator is this machine's
+ * part. */
+enum elsewhere { NOBODY, UNKNOWN, SOMEBODY };
+
+static enum elsewhere look_elsewhere(const struct uni_span *span, uint32_t attempt) {
+  if (!span)
+    return NOBODY;
+  struct uni_cluster *cluster = span->carrier->cluster;
+  bool news_end = uni_cluster_is_gone(cluster, 0), others_live = false;
+  for (int r = 0; r < span->comm->size; r++)
+    others_live |= span->machine_of[r] != span->machine && !uni_span_is_gone(span, r);
+  /* who has come and is gone since may have been told that this machine lives */
+  if (uni_cluster_has_comers(cluster, span->comm->id, attempt) || (others_live && news_end))
+    return SOMEBODY;
+  return others_live ? UNKNOWN : NOBODY;
+}
+
 /* Is it this rank's to decide, now? That there are others elsewhere is anybody's. */
-static bool may_decide(unisono_comm *comm, uint32_t attempt, enum uni_elsewhere elsewhere, bool time_is_up) {
-  if (elsewhere == UNI_SOMEBODY)
+static bool may_decide(unisono_comm *comm, uint32_t attempt, enum elsewhere elsewhere, bool time_is_up) {
+  if (elsewhere == SOMEBODY)
     return true;
-  if (elsewhere == UNI_UNKNOWN && !time_is_up)
+  if (elsewhere == UNKNOWN && !time_is_up)
     return false;
   for (int r = 0; r < comm->size; r++) {
     if (r < comm->rank && is_survivor(comm, r, attempt))
@@ -50,11 +67,11 @@ static bool may_decide(unisono_comm *comm, uint32_t attempt, enum uni_elsewhere 
   return true;
 }
 
-static void decide(unisono_comm *comm, uint32_t attempt, enum uni_elsewhere elsewhere, uint64_t before) {
+static void decide(unisono_comm *comm, uint32_t attempt, enum elsewhere elsewhere, uint64_t before) {
   _Atomic uint64_t *list = list_of(comm, comm->rank);
   for (size_t i = 0; i < list_words(comm); i++)
     atomic_store_explicit(&list[i], 0, memory_order_relaxed);
-  for (int r = 0; r < comm->size && elsewhere == UNI_NOBODY; r++)
+  for (int r = 0; r < comm->size && elsewhere == NOBODY; r++)
     if (is_survivor(comm, r, attempt))
       atomic_fetch_or_explicit(&list[r / 64], UINT64_C(1) << r % 64, memory_order_relaxed);
   /* release: who sees the decision sees the list */
@@ -78,7 +95,7 @@ static unisono_status agree(unisono_comm *comm, const struct uni_span *span, uin
     }
     uni_world_look(comm->world, false);
     int64_t now = uni_now();
-    enum uni_elsewhere elsewhere = span ? uni_span_elsewhere(span, attempt) : UNI_NOBODY;
+    enum elsewhere elsewhere = look_elsewhere(span, attempt);
     if (may_decide(comm, attempt, elsewhere, now >= deadline))
       decide(comm, attempt, elsewhere, decided);
     else if (now >= last)
@@ -111,7 +128,6 @@ static unisono_status fail_apart(const struct uni_span *span) {
                            : "are alive");
 }
 
-/* `span`: NULL, or that of which comm is this machine's part. */
 static unisono_status regroup(unisono_comm *comm, const struct uni_span *span, int *world_ranks,
                               unisono_comm **survivors) {
   uint32_t attempt = ++comm->regroups;

@@ -181,17 +181,6 @@ unisono_status uni_span_wait(struct uni_span *span, uni_engine_request *request,
   return uni_comm_is_broken(span->local) ? uni_comm_failure(span->local) : uni_span_failed(span, status);
 }
 
-enum uni_elsewhere uni_span_elsewhere(const struct uni_span *span, uint32_t attempt) {
-  struct uni_cluster *cluster = span->carrier->cluster;
-  bool news_end = uni_cluster_is_gone(cluster, 0), others_live = false;
-  for (int r = 0; r < span->comm->size; r++)
-    others_live |= span->machine_of[r] != span->machine && !uni_span_is_gone(span, r);
-  /* who has come and is gone since may have been told that this machine lives */
-  if (uni_cluster_has_comers(cluster, span->comm->id, attempt) || (others_live && news_end))
-    return UNI_SOMEBODY;
-  return others_live ? UNI_UNKNOWN : UNI_NOBODY;
-}
-
 char *uni_span_bounce(struct uni_span *span, size_t bytes) {
   if (bytes <= span->bounce_bytes)
     return span->bounce;

@@ -99,10 +99,6 @@ static inline bool uni_span_is_gone(const struct uni_span *span, int rank) {
   return uni_cluster_is_gone(span->carrier->cluster, span->cluster_ranks[rank]);
 }
 
-/* Is this machine the only one with ranks that go on, as far as is known? `attempt`: to shrink. */
-enum uni_elsewhere { UNI_NOBODY, UNI_UNKNOWN, UNI_SOMEBODY };
-enum uni_elsewhere uni_span_elsewhere(const struct uni_span *span, uint32_t attempt);
-
 /* At least `bytes` for the engine; NULL: MEMORY with words. */
 char *uni_span_bounce(struct uni_span *span, size_t bytes);
 
