@@ -125,9 +125,12 @@ static unisono_status open_world(void *self, int rank, int size, unisono_exchang
   uint64_t random, *all = calloc((size_t)size, sizeof *all);
   const char *folder = getenv("ENGINE_FOLDER");
   (void)self;
+  errno = EINVAL;
+  if (!folder || strlen(folder) > NAME / 2)
+    return fail("ENGINE_FOLDER is not set, or too long");
   if (!w || !all || getentropy(&random, sizeof random) != 0)
     return fail("opening a world");
-  *w = (struct world){.rank = rank, .folder = folder && strlen(folder) < NAME / 2 ? folder : "."};
+  *w = (struct world){.rank = rank, .folder = folder};
   unisono_status status = exchange(what, &random, sizeof random, all);
   w->name = all[0]; /* rank 0's */
   free(all);
@@ -170,8 +173,10 @@ static unisono_status make_group(void *world, const int *ranks, int n, int tag, 
 /* `number`: how many of its kind were started. NULL: no memory. */
 static struct request *begin(struct group *g, int tag, uint64_t *number) {
   struct request *r = calloc(1, sizeof *r + (size_t)g->n * sizeof *r->parts);
-  if (!r)
+  if (!r) {
+    fail("memory for an operation");
     return NULL;
+  }
   pthread_mutex_lock(&lock);
   *r = (struct request){.group = g, .tag = tag, .number = (*number)++};
   pthread_mutex_unlock(&lock);
@@ -271,7 +276,7 @@ static unisono_status all_reduce(void *group, void *buffer, size_t count, unison
   size_t n = (size_t)g->n, bytes = count * element[dtype], sizes[n], displs[n];
   struct request *r = *out = begin(g, TAGS, &g->collectives);
   if (!r || !(r->all = malloc(n * bytes + 1)))
-    return UNISONO_ERROR_MEMORY;
+    return fail("memory for all_reduce");
   for (size_t i = 0; i < n; i++) {
     sizes[i] = bytes;
     displs[i] = i * bytes;
@@ -319,8 +324,7 @@ const unisono_engine folder_engine = {.struct_size = sizeof folder_engine,
                                       .test = test,
                                       .last_error = last_error};
 
-/* ------------------------------------------------------------------------------------------- demonstration
- */
+/* ------------------------------------------------------------------------------------------ demonstration */
 
 static void check(unisono_status status) {
   if (status == UNISONO_OK)
