@@ -23,6 +23,8 @@ struct world {
   const unisono_engine *theirs;
   void *world;
   int rank;
+  pthread_mutex_t lock; /* guards the groups */
+  struct group *groups; /* which last as long as it does */
 };
 
 /* From one peer. */
@@ -46,6 +48,7 @@ struct group {
   struct awaited *labels;
   pthread_mutex_t lock; /* guards the notes */
   struct note *notes;
+  struct group *next;
 };
 
 struct request {
@@ -138,7 +141,8 @@ static unisono_status open_world(const struct uni_engine_start *start, void **wo
   unisono_status status = uni_run_abandonable(
       &(struct uni_task){do_open, free, o, NULL, NULL, "the engine connected all ranks"}, start->deadline);
   if (!status) {
-    *w = (struct world){&c->theirs, o->world, start->rank};
+    *w = (struct world){.theirs = &c->theirs, .world = o->world, .rank = start->rank};
+    pthread_mutex_init(&w->lock, NULL);
     status = o->status ? failed_there(&c->theirs, o->status, "open", o->text) : UNISONO_OK;
     free(o);
   }
@@ -149,14 +153,31 @@ static unisono_status open_world(const struct uni_engine_start *start, void **wo
   return status;
 }
 
+static void free_group(struct group *g) {
+  while (g->notes) {
+    struct note *first = g->notes;
+    g->notes = first->next;
+    free(first);
+  }
+  pthread_mutex_destroy(&g->lock);
+  free(g->labels);
+  free(g);
+}
+
 static void close_world(void *world) {
   struct world *w = world;
-  w->theirs->close(w->world);
+  w->theirs->close(w->world); /* from here on nothing is received into the labels */
+  while (w->groups) {
+    struct group *first = w->groups;
+    w->groups = first->next;
+    free_group(first);
+  }
+  pthread_mutex_destroy(&w->lock);
   free(w);
 }
 
 struct grouping {
-  const struct world *world;
+  struct world *world;
   int *ranks, n, tag;
   void *group;
   unisono_status status;
@@ -189,6 +210,10 @@ static unisono_status wrap_group(const struct grouping *done, void **out) {
   for (int i = 0; i < done->n; i++)
     if (done->ranks[i] == done->world->rank)
       g->rank = i;
+  pthread_mutex_lock(&done->world->lock);
+  g->next = done->world->groups;
+  done->world->groups = g;
+  pthread_mutex_unlock(&done->world->lock);
   *out = g;
   return UNISONO_OK;
 }
