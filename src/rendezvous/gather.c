@@ -12,72 +12,21 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
-#include "rendezvous/demand.h"
+#include "rendezvous/frames.h"
 #include "rendezvous/letter.h"
 #include "rendezvous/seal.h"
 
 enum {
-  PROTOCOL = 2,
   WAITING_ROOM = 128, /* connections that have not shown the secret yet */
   SILENCE_MS = 2000,  /* that one of them may keep when others want in */
   PATIENCE_MS = 5000, /* for one frame to a rank that is there */
-  GREETING_MS = 1000,
-  GRACE_MS = 1000, /* rank 0 says at its time limit who is missing */
-  TEXT = 400
+  LINGER_MS = 1000    /* to tell those who come too late what is wrong */
 };
 
-struct resident {
-  uint64_t kernel, place;
-  struct uni_demand demand;
-};
-
-struct hello {
-  uint32_t protocol, rank, size, unused;
-  uint64_t left_ms;
-  struct resident who;
-};
-
-struct refusal {
-  uint32_t status;
-  char text[TEXT];
-};
-
-static unisono_status register_here(int threads, struct resident *who) {
+unisono_status uni_resident_here(int threads, struct uni_resident *who) {
   uni_demand_here(threads, &who->demand);
   return uni_identity_place(&who->kernel, &who->place);
 }
-
-void uni_roster_free(struct uni_roster *roster) {
-  for (int r = 0; roster->wires && r < roster->size; r++)
-    uni_wire_close(roster->wires[r]);
-  free(roster->wires);
-  free(roster->machine);
-  free(roster->crowded);
-  *roster = (struct uni_roster){0};
-}
-
-int uni_roster_local(const struct uni_roster *roster, int *local_rank) {
-  int n = 0;
-  for (int r = 0; r < roster->size; r++) {
-    if (r == roster->rank)
-      *local_rank = n;
-    n += roster->machine[r] == roster->machine[roster->rank];
-  }
-  return n;
-}
-
-static unisono_status roster_new(int size, int rank, struct uni_roster *roster) {
-  *roster = (struct uni_roster){.size = size, .rank = rank};
-  roster->machine = calloc((size_t)size, sizeof *roster->machine);
-  roster->crowded = calloc((size_t)size, sizeof *roster->crowded);
-  roster->wires = calloc((size_t)size, sizeof *roster->wires);
-  if (roster->machine && roster->crowded && roster->wires)
-    return UNISONO_OK;
-  uni_roster_free(roster);
-  return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", size);
-}
-
-/* ---- rank 0 */
 
 struct stranger { /* connected, and has not said yet who it is */
   struct uni_wire *wire;
@@ -90,11 +39,11 @@ struct uni_gathering {
   unsigned char key[UNI_WIRE_SECRET];
   int64_t deadline; /* the first of all present ranks' */
   struct uni_wire **wires;
-  struct resident *residents; /* the ranks */
+  struct uni_resident *residents; /* the ranks */
   struct stranger room[WAITING_ROOM];
   int waiting;
   unisono_status status; /* what is wrong with the ranks */
-  char text[TEXT];
+  char text[UNI_REFUSAL_TEXT];
 };
 
 /* A connection to each rank, beside what the application needs. */
@@ -127,7 +76,7 @@ unisono_status uni_gathering_open(const struct uni_identity *identity, int size,
   uni_identity_key(identity, g->key, sizeof g->key);
   status = !g->wires || !g->residents ? uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size)
            : g->epoll < 0             ? uni_fail_errno("epoll_create1")
-                                      : register_here(threads, &g->residents[0]);
+                                      : uni_resident_here(threads, &g->residents[0]);
   if (!status)
     status = uni_listen(&identity->addresses, &g->listener);
   struct epoll_event event = {.events = EPOLLIN};
@@ -197,7 +146,7 @@ static void accept_all(struct uni_gathering *g) {
 }
 
 static void refuse(struct uni_wire *wire, unisono_status status, const char *text) {
-  struct refusal refusal = {.status = (uint32_t)status};
+  struct uni_refusal refusal = {.status = (uint32_t)status};
   snprintf(refusal.text, sizeof refusal.text, "%s", text);
   uni_wire_send(wire, UNI_FRAME_REFUSED, &refusal, sizeof refusal, uni_deadline(PATIENCE_MS));
 }
@@ -210,27 +159,27 @@ static void object(struct uni_gathering *g, unisono_status status) {
 }
 
 /* A rank that knows the secret: may it sit down? What is wrong here is wrong for all. */
-static void seat(struct uni_gathering *g, struct uni_wire *wire, const struct hello *hello) {
-  if (hello->protocol != PROTOCOL)
+static void seat(struct uni_gathering *g, struct uni_wire *wire, const struct uni_card *card) {
+  if (card->version != UNI_FRAMES_VERSION)
     object(g, uni_fail(UNISONO_ERROR_MISMATCH, "rank %u runs another version of unisono than rank 0",
-                       hello->rank));
-  else if (hello->size != (uint32_t)g->size)
+                       card->rank));
+  else if (card->size != (uint32_t)g->size)
     object(g, uni_fail(UNISONO_ERROR_MISMATCH,
-                       "rank %u was told that there are %u ranks, rank 0 that there are %d", hello->rank,
-                       hello->size, g->size));
-  else if (hello->rank < 1 || hello->rank >= (uint32_t)g->size || g->wires[hello->rank])
+                       "rank %u was told that there are %u ranks, rank 0 that there are %d", card->rank,
+                       card->size, g->size));
+  else if (card->rank < 1 || card->rank >= (uint32_t)g->size || g->wires[card->rank])
     object(g,
            uni_fail(UNISONO_ERROR_INVALID, "rank %u was given to two processes; ranks are 0 to %d, each once",
-                    hello->rank, g->size - 1));
+                    card->rank, g->size - 1));
   if (g->status) {
     refuse(wire, g->status, g->text);
     uni_wire_close(wire);
     return;
   }
-  g->wires[hello->rank] = wire;
-  g->residents[hello->rank] = hello->who;
+  g->wires[card->rank] = wire;
+  g->residents[card->rank] = card->who;
   g->present++;
-  int64_t deadline = hello->left_ms > INT32_MAX ? UNI_NEVER : uni_deadline((int)hello->left_ms);
+  int64_t deadline = card->left_ms > INT32_MAX ? UNI_NEVER : uni_deadline((int)card->left_ms);
   g->deadline = deadline < g->deadline ? deadline : g->deadline;
 }
 
@@ -240,14 +189,14 @@ static void hear(struct uni_gathering *g, int i) {
   enum uni_wire_event e = uni_wire_next(wire, &frame);
   if (e == UNI_WIRE_NOTHING)
     return;
-  if (e != UNI_WIRE_FRAME || frame.kind != UNI_FRAME_HELLO || frame.bytes != sizeof(struct hello)) {
+  if (e != UNI_WIRE_FRAME || frame.kind != UNI_FRAME_CARD || frame.bytes != sizeof(struct uni_card)) {
     send_away(g, i, e == UNI_WIRE_CLOSED ? "it hung up" : "it does not know the secret");
     return;
   }
-  struct hello hello;
-  memcpy(&hello, frame.body, sizeof hello);
+  struct uni_card card;
+  memcpy(&card, frame.body, sizeof card);
   leave_room(g, i);
-  seat(g, wire, &hello);
+  seat(g, wire, &card);
 }
 
 /* A rank that is here already must not hang up while the others are awaited. */
@@ -295,7 +244,7 @@ static unisono_status name_missing(const struct uni_gathering *g) {
 
 static void number_machines(const struct uni_gathering *g, struct uni_roster *roster) {
   for (int r = 0; r < g->size; r++) {
-    const struct resident *who = g->residents;
+    const struct uni_resident *who = g->residents;
     int same = r && who[r].place == who[r - 1].place ? r - 1 : 0; /* mostly, neighbours share a machine */
     while (who[same].place != who[r].place)
       same++;
@@ -333,20 +282,16 @@ static unisono_status mark_crowds(const struct uni_gathering *g, struct uni_rost
 }
 
 static unisono_status send_roster(struct uni_gathering *g, const struct uni_roster *roster) {
-  size_t n = (size_t)g->size, numbers = n * sizeof *roster->machine, flags = n * sizeof *roster->crowded;
-  size_t bytes = UNI_SESSION + numbers + flags;
-  unsigned char *body = malloc(bytes);
-  if (!body)
+  size_t bytes;
+  unsigned char *packed = uni_roster_pack(roster, &bytes);
+  if (!packed)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for the list of ranks");
-  memcpy(body, roster->session, UNI_SESSION);
-  memcpy(body + UNI_SESSION, roster->machine, numbers);
-  memcpy(body + UNI_SESSION + numbers, roster->crowded, flags);
   unisono_status status = UNISONO_OK;
   for (int r = 1; r < g->size && !status; r++)
-    if (!uni_wire_send(g->wires[r], UNI_FRAME_ROSTER, body, bytes, uni_deadline(PATIENCE_MS)))
+    if (!uni_wire_send(g->wires[r], UNI_FRAME_ROSTER, packed, bytes, uni_deadline(PATIENCE_MS)))
       status =
           uni_fail(UNISONO_ERROR_PEER_LOST, "rank %d died or was cut off while the ranks were meeting", r);
-  free(body);
+  free(packed);
   return status;
 }
 
@@ -366,7 +311,7 @@ static unisono_status gather_all(struct uni_gathering *g) {
 
 /* Tells all who are there, and those who come in the next moments. */
 static void refuse_all(struct uni_gathering *g, unisono_status status) {
-  char text[TEXT];
+  char text[UNI_REFUSAL_TEXT];
   snprintf(text, sizeof text, "%s", unisono_last_error());
   for (int r = 1; r < g->size; r++)
     if (g->wires[r])
@@ -374,13 +319,13 @@ static void refuse_all(struct uni_gathering *g, unisono_status status) {
   g->status = status;
   memcpy(g->text, text, sizeof text);
   bool linger = status == UNISONO_ERROR_MISMATCH || status == UNISONO_ERROR_INVALID;
-  for (int64_t end = uni_now() + GRACE_MS * UNI_MS; linger && uni_now() < end; uni_sleep_ms(10))
+  for (int64_t end = uni_now() + LINGER_MS * UNI_MS; linger && uni_now() < end; uni_sleep_ms(10))
     uni_gathering_step(g);
   uni_fail(status, "%s", text);
 }
 
 unisono_status uni_gathering_finish(struct uni_gathering *g, struct uni_roster *roster) {
-  unisono_status status = roster_new(g->size, 0, roster);
+  unisono_status status = uni_roster_new(g->size, 0, roster);
   if (!status)
     status = gather_all(g);
   if (!status) {
@@ -400,90 +345,4 @@ unisono_status uni_gathering_finish(struct uni_gathering *g, struct uni_roster *
   if (g->size > 1)
     uni_iface_of(uni_wire_socket(roster->wires[g->size - 1]), roster->iface);
   return UNISONO_OK;
-}
-
-/* ---- the others */
-
-unisono_status uni_gather_connect(const struct uni_identity *identity, unsigned attempt, int patience_ms,
-                                  int64_t deadline, struct uni_wire **wire) {
-  unsigned char key[UNI_WIRE_SECRET];
-  int fd;
-  *wire = NULL;
-  unisono_status status =
-      uni_connect(&identity->addresses, attempt, uni_ms_until(deadline, patience_ms), &fd);
-  if (status || fd < 0)
-    return status;
-  uni_identity_key(identity, key, sizeof key);
-  status = uni_wire_open(fd, false, key, wire);
-  int64_t patience = uni_deadline(GREETING_MS);
-  if (!status && uni_wire_greet(*wire, patience < deadline ? patience : deadline) != UNI_WIRE_FRAME) {
-    uni_wire_close(*wire); /* somebody else's port */
-    *wire = NULL;
-  }
-  return status;
-}
-
-static unisono_status read_roster(const struct uni_frame *frame, struct uni_roster *roster) {
-  size_t numbers = (size_t)roster->size * sizeof *roster->machine;
-  size_t flags = (size_t)roster->size * sizeof *roster->crowded;
-  struct refusal refusal;
-  if (frame->kind == UNI_FRAME_REFUSED && frame->bytes == sizeof refusal) {
-    memcpy(&refusal, frame->body, sizeof refusal);
-    refusal.text[TEXT - 1] = 0;
-    return uni_fail((unisono_status)refusal.status, "%s", refusal.text);
-  }
-  if (frame->kind != UNI_FRAME_ROSTER || frame->bytes != UNI_SESSION + numbers + flags)
-    return uni_fail(UNISONO_ERROR_SYSTEM, "rank 0 sent something out of order while meeting");
-  memcpy(roster->session, frame->body, UNI_SESSION);
-  memcpy(roster->machine, frame->body + UNI_SESSION, numbers);
-  for (int r = 0; r < roster->size; r++)
-    if (roster->machine[r] >= roster->machines)
-      roster->machines = roster->machine[r] + 1;
-  const unsigned char *flag = frame->body + UNI_SESSION + numbers;
-  for (int r = 0; r < roster->size; r++)
-    roster->crowded[r] = flag[r] != 0;
-  return UNISONO_OK;
-}
-
-static unisono_status await_roster(struct uni_wire *wire, int64_t deadline, struct uni_roster *roster) {
-  struct uni_frame frame;
-  switch (uni_wire_await(wire, &frame, deadline == UNI_NEVER ? deadline : deadline + GRACE_MS * UNI_MS)) {
-  case UNI_WIRE_FRAME:
-    return read_roster(&frame, roster);
-  case UNI_WIRE_NOTHING:
-    return uni_fail(UNISONO_ERROR_TIMEOUT, "not all ranks came to the meeting in time: rank 0 still waits");
-  case UNI_WIRE_STRANGER:
-    return uni_fail(UNISONO_ERROR_INVALID,
-                    "rank 0 has another secret than rank %d; start all ranks with the "
-                    "same unique id or UNISONO_SECRET",
-                    roster->rank);
-  case UNI_WIRE_CLOSED:
-    break;
-  }
-  return uni_fail(UNISONO_ERROR_PEER_LOST,
-                  "rank 0 died, was cut off or refused rank %d while the ranks were meeting "
-                  "(is UNISONO_SECRET the same on all ranks?)",
-                  roster->rank);
-}
-
-unisono_status uni_gather_join(struct uni_wire *wire, int size, int rank, int threads, int64_t deadline,
-                               struct uni_roster *roster) {
-  struct hello hello = {.protocol = PROTOCOL, .rank = (uint32_t)rank, .size = (uint32_t)size};
-  hello.left_ms = deadline == UNI_NEVER ? UINT64_MAX : (uint64_t)uni_ms_until(deadline, INT32_MAX);
-  unisono_status status = roster_new(size, rank, roster);
-  if (status) {
-    uni_wire_close(wire);
-    return status;
-  }
-  roster->wires[0] = wire;
-  status = register_here(threads, &hello.who);
-  if (!status) {
-    uni_wire_send(wire, UNI_FRAME_HELLO, &hello, sizeof hello, deadline);
-    status = await_roster(wire, deadline, roster);
-  }
-  if (status)
-    uni_roster_free(roster);
-  else
-    uni_iface_of(uni_wire_socket(wire), roster->iface);
-  return status;
 }
