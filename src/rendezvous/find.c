@@ -82,7 +82,8 @@ static unisono_status look_elsewhere(const struct search *s, int patience_ms, bo
     if (!wire)
       continue;
     *found = true;
-    return uni_join(wire, s->size, s->rank, s->threads, s->deadline, roster);
+    struct uni_guest guest = {s->identity, attempt, s->size, s->rank, s->threads, s->deadline};
+    return uni_join(wire, &guest, roster);
   }
   return UNISONO_OK;
 }

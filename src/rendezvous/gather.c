@@ -33,13 +33,24 @@ struct stranger { /* connected, and has not said yet who it is */
   int64_t came;
 };
 
+/* A rank's. Each is in the end SETTLED, and may be AWAY before, at any time. */
+struct seat {
+  enum { EMPTY, AWAY, HERE, TOLD /* the list was sent */, SETTLED /* and it has it */ } state;
+  struct uni_wire *wire; /* from HERE on */
+  uint64_t process;
+  int64_t left; /* AWAY: since when */
+  struct uni_resident who;
+};
+
 struct uni_gathering {
-  int listener, epoll, size, present;
+  int listener, epoll, size;
   int door; /* where ranks of this machine look for rank 0 first; -1: somebody else attends to it */
   unsigned char key[UNI_WIRE_SECRET];
   int64_t deadline; /* the first of all present ranks' */
-  struct uni_wire **wires;
-  struct uni_resident *residents; /* the ranks */
+  bool begun;
+  struct seat *seats;  /* by rank */
+  unsigned char *list; /* packed; NULL: not all have come */
+  size_t list_bytes;
   struct stranger room[WAITING_ROOM];
   int waiting;
   unisono_status status; /* what is wrong with the ranks */
@@ -70,13 +81,12 @@ unisono_status uni_gathering_open(const struct uni_identity *identity, int size,
   g->listener = g->door = -1;
   g->size = size;
   g->deadline = deadline;
-  g->wires = calloc((size_t)size, sizeof *g->wires);
-  g->residents = calloc((size_t)size, sizeof *g->residents);
+  g->seats = calloc((size_t)size, sizeof *g->seats);
   g->epoll = epoll_create1(EPOLL_CLOEXEC);
   uni_identity_key(identity, g->key, sizeof g->key);
-  status = !g->wires || !g->residents ? uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size)
-           : g->epoll < 0             ? uni_fail_errno("epoll_create1")
-                                      : uni_resident_here(threads, &g->residents[0]);
+  status = !g->seats      ? uni_fail(UNISONO_ERROR_MEMORY, "no memory for meeting %d ranks", size)
+           : g->epoll < 0 ? uni_fail_errno("epoll_create1")
+                          : uni_resident_here(threads, &g->seats[0].who);
   if (!status)
     status = uni_listen(&identity->addresses, &g->listener);
   struct epoll_event event = {.events = EPOLLIN};
@@ -94,16 +104,16 @@ void uni_gathering_close(struct uni_gathering *g) {
     return;
   for (int i = 0; i < g->waiting; i++)
     uni_wire_close(g->room[i].wire);
-  for (int r = 0; g->wires && r < g->size; r++)
-    uni_wire_close(g->wires[r]);
+  for (int r = 0; g->seats && r < g->size; r++)
+    uni_wire_close(g->seats[r].wire);
   if (g->listener >= 0)
     close(g->listener);
   if (g->door >= 0)
     close(g->door);
   if (g->epoll >= 0)
     close(g->epoll);
-  free(g->wires);
-  free(g->residents);
+  free(g->seats);
+  free(g->list);
   uni_seal_forget(g, sizeof *g);
   free(g);
 }
@@ -113,7 +123,7 @@ int uni_gathering_fd(const struct uni_gathering *g) {
 }
 
 bool uni_gathering_has_begun(const struct uni_gathering *g) {
-  return g->present > 0 || g->status;
+  return g->begun || g->status;
 }
 
 static void leave_room(struct uni_gathering *g, int i) {
@@ -159,7 +169,7 @@ static void object(struct uni_gathering *g, unisono_status status) {
 }
 
 /* A rank that knows the secret: may it sit down? What is wrong here is wrong for all. */
-static void seat(struct uni_gathering *g, struct uni_wire *wire, const struct uni_card *card) {
+static void check_card(struct uni_gathering *g, const struct uni_card *card) {
   if (card->version != UNI_FRAMES_VERSION)
     object(g, uni_fail(UNISONO_ERROR_MISMATCH, "rank %u runs another version of unisono than rank 0",
                        card->rank));
@@ -167,18 +177,25 @@ static void seat(struct uni_gathering *g, struct uni_wire *wire, const struct un
     object(g, uni_fail(UNISONO_ERROR_MISMATCH,
                        "rank %u was told that there are %u ranks, rank 0 that there are %d", card->rank,
                        card->size, g->size));
-  else if (card->rank < 1 || card->rank >= (uint32_t)g->size || g->wires[card->rank])
+  else if (card->rank < 1 || card->rank >= (uint32_t)g->size ||
+           (g->seats[card->rank].state != EMPTY && g->seats[card->rank].process != card->process))
     object(g,
            uni_fail(UNISONO_ERROR_INVALID, "rank %u was given to two processes; ranks are 0 to %d, each once",
                     card->rank, g->size - 1));
+}
+
+/* Who comes again takes the place of its former connection, even if that does not look broken yet. */
+static void seat(struct uni_gathering *g, struct uni_wire *wire, const struct uni_card *card) {
+  check_card(g, card);
   if (g->status) {
     refuse(wire, g->status, g->text);
     uni_wire_close(wire);
     return;
   }
-  g->wires[card->rank] = wire;
-  g->residents[card->rank] = card->who;
-  g->present++;
+  struct seat *s = &g->seats[card->rank];
+  uni_wire_close(s->wire);
+  *s = (struct seat){.state = HERE, .wire = wire, .process = card->process, .who = card->who};
+  g->begun = true;
   int64_t deadline = card->left_ms > INT32_MAX ? UNI_NEVER : uni_deadline((int)card->left_ms);
   g->deadline = deadline < g->deadline ? deadline : g->deadline;
 }
@@ -199,15 +216,51 @@ static void hear(struct uni_gathering *g, int i) {
   seat(g, wire, &card);
 }
 
-/* A rank that is here already must not hang up while the others are awaited. */
-static void check_present(struct uni_gathering *g) {
+/* ---- the ranks that have come */
+
+static void lose(struct uni_gathering *g, int r) {
+  struct seat *s = &g->seats[r];
+  uni_log(UNI_LOG_INFO, "the connection to rank %d broke while the ranks were meeting", r);
+  uni_wire_close(s->wire);
+  s->wire = NULL;
+  s->state = AWAY;
+  s->left = uni_now();
+}
+
+static void listen_to(struct uni_gathering *g, int r) {
+  struct seat *s = &g->seats[r];
   struct uni_frame frame;
-  for (int r = 1; r < g->size; r++)
-    if (g->wires[r] && uni_wire_next(g->wires[r], &frame) != UNI_WIRE_NOTHING) {
-      object(g, uni_fail(UNISONO_ERROR_PEER_LOST, "rank %d died or gave up while the ranks were meeting", r));
-      uni_wire_close(g->wires[r]);
-      g->wires[r] = NULL;
-    }
+  enum uni_wire_event e = uni_wire_next(s->wire, &frame);
+  if (e == UNI_WIRE_FRAME && frame.kind == UNI_FRAME_READ && s->state == TOLD) {
+    s->state = SETTLED; /* what else it says is for the cluster */
+    epoll_ctl(g->epoll, EPOLL_CTL_DEL, uni_wire_socket(s->wire), NULL);
+  } else if (e != UNI_WIRE_NOTHING) {
+    lose(g, r);
+  }
+}
+
+/* On this machine a connection ends with its process. */
+static void await_return(struct uni_gathering *g, int r) {
+  const struct seat *s = &g->seats[r];
+  bool is_here = s->who.place == g->seats[0].who.place;
+  if (is_here || uni_now() - s->left > UNI_AWAY_MS * UNI_MS)
+    object(g, uni_fail(UNISONO_ERROR_PEER_LOST,
+                       "rank %d died, was cut off or gave up while the ranks were meeting", r));
+}
+
+static void tell(struct uni_gathering *g, int r) {
+  g->seats[r].state = TOLD;
+  if (!uni_wire_send(g->seats[r].wire, UNI_FRAME_ROSTER, g->list, g->list_bytes, uni_deadline(PATIENCE_MS)))
+    lose(g, r);
+}
+
+static void attend_to(struct uni_gathering *g, int r) {
+  if (g->seats[r].state == HERE || g->seats[r].state == TOLD)
+    listen_to(g, r);
+  if (g->seats[r].state == HERE && g->list)
+    tell(g, r);
+  if (g->seats[r].state == AWAY)
+    await_return(g, r);
 }
 
 void uni_gathering_attend(struct uni_gathering *g, int door) {
@@ -229,24 +282,18 @@ void uni_gathering_step(struct uni_gathering *g) {
     send_here(g);
   for (int i = g->waiting - 1; i >= 0; i--)
     hear(g, i);
-  check_present(g);
+  for (int r = 1; r < g->size; r++)
+    attend_to(g, r);
 }
 
-static unisono_status name_missing(const struct uni_gathering *g) {
-  char list[160] = "";
-  size_t used = 0;
-  for (int r = 1; r < g->size && used < sizeof list - 16; r++)
-    if (!g->wires[r])
-      used += (size_t)snprintf(list + used, sizeof list - used, "%s%d", used ? ", " : "", r);
-  return uni_fail(UNISONO_ERROR_TIMEOUT, "%d of %d ranks did not come to the meeting in time: %s%s",
-                  g->size - 1 - g->present, g->size, list, used >= sizeof list - 16 ? ", ..." : "");
-}
+/* ---- the list */
 
 static void number_machines(const struct uni_gathering *g, struct uni_roster *roster) {
   for (int r = 0; r < g->size; r++) {
-    const struct uni_resident *who = g->residents;
-    int same = r && who[r].place == who[r - 1].place ? r - 1 : 0; /* mostly, neighbours share a machine */
-    while (who[same].place != who[r].place)
+    const struct seat *seats = g->seats;
+    int same = r && seats[r].who.place == seats[r - 1].who.place ? r - 1
+                                                                 : 0; /* mostly, neighbours share a machine */
+    while (seats[same].who.place != seats[r].who.place)
       same++;
     roster->machine[r] = same < r ? roster->machine[same] : roster->machines++;
   }
@@ -257,13 +304,13 @@ static void mark_crowd(const struct uni_gathering *g, uint64_t kernel, struct un
                        struct uni_roster *roster) {
   int n = 0;
   for (int r = 0; r < g->size; r++)
-    if (g->residents[r].kernel == kernel) {
-      room[n] = g->residents[r].demand;
+    if (g->seats[r].who.kernel == kernel) {
+      room[n] = g->seats[r].who.demand;
       room[n++].processors = 0; /* a quota is each container's own, and looked at when its ranks meet */
     }
   bool crowded = uni_demands_crowd(room, n);
   for (int r = 0; r < g->size; r++)
-    if (g->residents[r].kernel == kernel)
+    if (g->seats[r].who.kernel == kernel)
       roster->crowded[r] = crowded;
 }
 
@@ -275,37 +322,58 @@ static unisono_status mark_crowds(const struct uni_gathering *g, struct uni_rost
     if (roster->machine[r] < machines)
       continue;
     machines++; /* r is the first rank of a machine */
-    mark_crowd(g, g->residents[r].kernel, room, roster);
+    mark_crowd(g, g->seats[r].who.kernel, room, roster);
   }
   free(room);
   return UNISONO_OK;
 }
 
-static unisono_status send_roster(struct uni_gathering *g, const struct uni_roster *roster) {
-  size_t bytes;
-  unsigned char *packed = uni_roster_pack(roster, &bytes);
-  if (!packed)
-    return uni_fail(UNISONO_ERROR_MEMORY, "no memory for the list of ranks");
-  unisono_status status = UNISONO_OK;
-  for (int r = 1; r < g->size && !status; r++)
-    if (!uni_wire_send(g->wires[r], UNI_FRAME_ROSTER, packed, bytes, uni_deadline(PATIENCE_MS)))
-      status =
-          uni_fail(UNISONO_ERROR_PEER_LOST, "rank %d died or was cut off while the ranks were meeting", r);
-  free(packed);
+static unisono_status draw_up(struct uni_gathering *g, struct uni_roster *roster) {
+  uni_seal_random(roster->session, sizeof roster->session);
+  number_machines(g, roster);
+  unisono_status status = mark_crowds(g, roster);
+  if (!status && !(g->list = uni_roster_pack(roster, &g->list_bytes)))
+    status = uni_fail(UNISONO_ERROR_MEMORY, "no memory for the list of ranks");
   return status;
 }
 
-static unisono_status gather_all(struct uni_gathering *g) {
+/* ---- the whole */
+
+static bool all_are(const struct uni_gathering *g, int state) {
+  int r = 1;
+  while (r < g->size && (int)g->seats[r].state >= state)
+    r++;
+  return r == g->size;
+}
+
+static unisono_status name_missing(const struct uni_gathering *g, int state) {
+  char list[160] = "";
+  size_t used = 0;
+  int missing = 0;
+  for (int r = 1; r < g->size; r++) {
+    bool is_missing = (int)g->seats[r].state < state;
+    missing += is_missing;
+    if (is_missing && used < sizeof list - 16)
+      used += (size_t)snprintf(list + used, sizeof list - used, "%s%d", used ? ", " : "", r);
+  }
+  return uni_fail(UNISONO_ERROR_TIMEOUT, "%d of %d ranks did not %s in time: %s%s", missing, g->size,
+                  state == HERE ? "come to the meeting" : "read the list of ranks", list,
+                  used >= sizeof list - 16 ? ", ..." : "");
+}
+
+/* For all to be HERE or SETTLED, until the time limit, but as long as `least`. */
+static unisono_status await_all(struct uni_gathering *g, int state, int64_t least) {
   for (;;) {
     uni_gathering_step(g);
     if (g->status)
       return uni_fail(g->status, "%s", g->text);
-    if (g->present == g->size - 1)
+    if (all_are(g, state))
       return UNISONO_OK;
-    if (uni_now() >= g->deadline)
-      return name_missing(g);
+    int64_t deadline = g->deadline > least ? g->deadline : least;
+    if (uni_now() >= deadline)
+      return name_missing(g, state);
     struct pollfd p = {.fd = g->epoll, .events = POLLIN};
-    poll(&p, 1, uni_ms_until(g->deadline, 100));
+    poll(&p, 1, uni_ms_until(deadline, 100));
   }
 }
 
@@ -314,8 +382,8 @@ static void refuse_all(struct uni_gathering *g, unisono_status status) {
   char text[UNI_REFUSAL_TEXT];
   snprintf(text, sizeof text, "%s", unisono_last_error());
   for (int r = 1; r < g->size; r++)
-    if (g->wires[r])
-      refuse(g->wires[r], status, text);
+    if (g->seats[r].wire)
+      refuse(g->seats[r].wire, status, text);
   g->status = status;
   memcpy(g->text, text, sizeof text);
   bool linger = status == UNISONO_ERROR_MISMATCH || status == UNISONO_ERROR_INVALID;
@@ -327,21 +395,20 @@ static void refuse_all(struct uni_gathering *g, unisono_status status) {
 unisono_status uni_gathering_finish(struct uni_gathering *g, struct uni_roster *roster) {
   unisono_status status = uni_roster_new(g->size, 0, roster);
   if (!status)
-    status = gather_all(g);
-  if (!status) {
-    uni_seal_random(roster->session, sizeof roster->session);
-    number_machines(g, roster);
-    status = mark_crowds(g, roster);
-  }
+    status = await_all(g, HERE, 0);
   if (!status)
-    status = send_roster(g, roster);
+    status = draw_up(g, roster);
+  if (!status)
+    status = await_all(g, SETTLED, uni_deadline(PATIENCE_MS));
   if (status) {
     refuse_all(g, status);
     uni_roster_free(roster);
     return status;
   }
-  memcpy(roster->wires, g->wires, (size_t)g->size * sizeof *g->wires);
-  memset(g->wires, 0, (size_t)g->size * sizeof *g->wires);
+  for (int r = 1; r < g->size; r++) {
+    roster->wires[r] = g->seats[r].wire;
+    g->seats[r].wire = NULL;
+  }
   if (g->size > 1)
     uni_iface_of(uni_wire_socket(roster->wires[g->size - 1]), roster->iface);
   return UNISONO_OK;

@@ -9,7 +9,14 @@
 unisono_status uni_join_connect(const struct uni_identity *identity, unsigned attempt, int patience_ms,
                                 int64_t deadline, struct uni_wire **wire);
 
-unisono_status uni_join(struct uni_wire *wire, int size, int rank, int threads, int64_t deadline,
-                        struct uni_roster *roster);
+struct uni_guest {
+  const struct uni_identity *identity;
+  unsigned attempt; /* rank 0 was found there */
+  int size, rank, threads;
+  int64_t deadline;
+};
+
+/* Takes over the connection, and makes it anew when it breaks before all have met. */
+unisono_status uni_join(struct uni_wire *wire, const struct uni_guest *guest, struct uni_roster *roster);
 
 #endif
