@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import choice
 import jobs
 import peers
 import summary
@@ -32,6 +33,13 @@ def processor():
 def key_of(peer):
     """How the command line calls it."""
     return peer.name.lower().replace(" ", "")
+
+
+def commit():
+    """Of the sources, where they are a clone."""
+    found = subprocess.run(["git", "-C", str(peers.ROOT), "describe", "--always", "--dirty", "--exclude=*"],
+                           capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
 
 
 def prepare(names, build):
@@ -96,15 +104,18 @@ def main():
     if not ready:
         sys.exit("bench: no peer can take part")
     todo = jobs.plan(ready, (16 if options.quick else 64) * jobs.MI)
-    records = []
+    records, choices = [], []
     try:
         measure(todo, build, 2 if options.quick else options.minutes, records)
+        if not options.quick:
+            choices = choice.compare(build, say)
     except KeyboardInterrupt:
         say("interrupted: what was measured so far counts")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({
         "processor": processor(), "processors": len(os.sched_getaffinity(0)), "date": time.strftime("%Y-%m-%d"),
-        "versions": {peer.name: peer.version for peer in ready}, "records": records}, indent=1) + "\n")
+        "commit": commit(), "versions": {peer.name: peer.version for peer in ready}, "records": records,
+        "choice": choices}, indent=1) + "\n")
     summary.print_tables(json.loads(options.json.read_text()))
     say(f"\nfigures: {options.json}")
     draw(options.json, options.charts)

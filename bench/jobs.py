@@ -15,6 +15,7 @@ KI, MI = 1 << 10, 1 << 20
 ALL_REDUCE_SIZES = [8, 64, 512, 4 * KI, 32 * KI, 128 * KI, 256 * KI, MI, 2 * MI, 16 * MI, 64 * MI]
 OTHER_SIZES = [8, 4 * KI, 32 * KI, 256 * KI, 2 * MI, 16 * MI]
 CROWDED_SIZES = [8, 4 * KI, 32 * KI, 64 * KI, MI]
+OUT_OF_PLACE = ", out of place"
 OTHERS = ["broadcast", "all_gather", "reduce_scatter", "all_to_all"]
 CROWDED_RANKS = [4, 8]
 DECODE_SIZES = [8 * KI, 128 * KI]  # 1 and 16 sequences
@@ -32,6 +33,7 @@ class Job:
     operations: tuple
     sizes: tuple
     dtype: str = "float32"
+    out_of_place: bool = False
 
     @property
     def weight(self):
@@ -47,7 +49,8 @@ class Job:
     def title(self):
         what = self.operations[0] if len(self.operations) == 1 else f"{len(self.operations)} operations"
         setting = "" if self.variant.name == "default" else f" ({self.variant.name})"
-        return f"{self.peer.name}{setting}: {what}, {self.dtype}, {self.ranks} ranks"
+        placed = OUT_OF_PLACE if self.out_of_place else ""
+        return f"{self.peer.name}{setting}: {what}{placed}, {self.dtype}, {self.ranks} ranks"
 
 
 def plan(peers, sizes_limit):
@@ -64,6 +67,7 @@ def plan(peers, sizes_limit):
             if peer.source == TORCH_RANKS:
                 jobs.append(Job(peer, variant, 2, ("decode",), tuple(DECODE_SIZES), "bfloat16"))
             if not peer.reduces_only:
+                jobs.append(Job(peer, variant, 2, ("all_reduce",), fitting(OTHER_SIZES), out_of_place=True))
                 jobs.append(Job(peer, variant, 2, (*OTHERS, "barrier"), fitting(OTHER_SIZES)))
         for ranks in CROWDED_RANKS if peer.crowded else []:
             for variant in peer.variants_for(crowded=True):
@@ -103,6 +107,7 @@ def run(job, build, seconds):
     """Starts a job. What it has printed counts, also when it fails or takes too long: (records, complaint or None)."""
     arguments = ["--operations", ",".join(job.operations), "--sizes", ",".join(map(str, job.sizes)),
                  "--dtype", job.dtype, "--seconds", f"{seconds * job.weight:.3f}"]
+    arguments += ["--out-of-place"] if job.out_of_place else []
     limit = 60 + 3 * job.points * seconds
     start, before = time.monotonic(), segments(job.peer)
     process = subprocess.Popen(job.peer.command(job.ranks, arguments, build), stdin=subprocess.DEVNULL,
@@ -121,6 +126,7 @@ def run(job, build, seconds):
             name.unlink(missing_ok=True)
     records = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     for record in records:
+        record["operation"] += OUT_OF_PLACE if job.out_of_place else ""
         record.update(peer=job.peer.name, variant=job.variant.name, python=job.peer.source == TORCH_RANKS)
     if complaint:
         rest = [line for line in output.splitlines() if line.strip() and not line.startswith("{")]

@@ -57,10 +57,7 @@ class Peer:
 
     @property
     def version(self):
-        if not self.packages:
-            return ""
-        site, name = next(self.home.glob("lib/python3*/site-packages")), self.packages[0].split("=")[0]
-        return next(d.version for d in importlib.metadata.distributions(path=[str(site)]) if d.metadata["Name"] == name)
+        return installed_version(self.home, self.packages[0]) if self.packages else ""
 
     def environment(self, build, variant=Variant()):
         return {**os.environ, "PATH": f"{self.home}/bin:{os.environ['PATH']}", "LD_LIBRARY_PATH": f"{self.home}/lib",
@@ -133,6 +130,12 @@ def install(home, packages, pip=False):
     pip_install = [str(DRIVER / "bin/pip"), "--python", str(home), "install", "--quiet", "--no-build-isolation"]
     run("pip", [*pip_install, *packages], env={**os.environ, **COMMON})
     stamp(home, packages).write_text("\n".join(packages))
+
+
+def installed_version(home, package):
+    """Of a package in a virtual environment."""
+    site, name = next(home.glob("lib/python3*/site-packages")), package.split("=")[0]
+    return next(d.version for d in importlib.metadata.distributions(path=[str(site)]) if d.metadata["Name"] == name)
 
 
 def link_flags(build):

@@ -32,6 +32,7 @@ def plan():
 
     return [job(2, ("all_reduce",), (8, 512, 4 * KI, 64 * KI, MI, 16 * MI)),
             job(2, ("all_reduce",), (512, 64 * KI, MI), "bfloat16"),
+            job(2, ("all_reduce",), (512, 64 * KI), "float32", True),
             job(2, (*jobs.OTHERS, "barrier"), (8, 64 * KI, MI)),
             job(4, ("all_reduce", "barrier"), (8, 512))]
 

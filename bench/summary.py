@@ -1,5 +1,6 @@
 """The figures as text."""
 
+import choice
 import figures
 import goals
 
@@ -66,6 +67,15 @@ def print_goals(table):
         print_columns([["", "goal", "measured", "at"], *rows])
 
 
+def print_choice(found):
+    """What the library chooses beside the best of all algorithms."""
+    rows = [[what, f"{within} of {sizes}", f"{worst:.2f}", figures.size_text(size["bytes"]), size["algorithm"]]
+            for what, within, sizes, worst, size in choice.judge(found)]
+    if rows:
+        print(f"\n== the choice by the best algorithm's time: sizes at most {choice.WITHIN:g}, and the worst")
+        print_columns([["", "sizes", "worst", "at", "best there"], *rows])
+
+
 def print_tables(results):
     table = figures.load(results)
     for (operation, dtype, ranks), cell in table.items():
@@ -75,4 +85,5 @@ def print_tables(results):
         print_times(cell)
         if "TCP" in cell:
             print_bandwidth(cell)
+    print_choice(results.get("choice", []))
     print_goals(table)

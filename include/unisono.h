@@ -134,7 +134,9 @@ UNISONO_API unisono_status unisono_comm_create(unisono_comm *comm, const int *ra
 /* After PEER_LOST (or TIMEOUT, MISMATCH, SYSTEM): makes a communicator of the ranks still alive, in
  * their order. Collective over the survivors; one that comes too late is lost to the others and
  * gets PEER_LOST. A rank that is stopped is waited for until the time limit. `comm` stays broken and
- * has to be destroyed as ever. */
+ * has to be destroyed as ever.
+ * Where `comm` spans machines, the ranks of one go on when those of all others are gone; else it is
+ * UNSUPPORTED on all, who can call it again. */
 UNISONO_API unisono_status unisono_comm_shrink(unisono_comm *comm, unisono_comm **survivors);
 
 /* Ends every operation of `comm` on every rank with PEER_LOST, now and later. From any thread. */

@@ -62,3 +62,19 @@ int uni_processors(void) {
   int least = quota < allowed ? quota : allowed;
   return least > 0 ? least : 1;
 }
+
+/* Not by sysconf, which some versions of glibc let tell ten times too much. */
+size_t uni_cache_bytes(void) {
+  enum { USUAL = 32 << 20 };
+  size_t kib, last = 0;
+  for (int index = 0;; index++) { /* from the nearest cache to the last */
+    char path[64];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", index);
+    FILE *file = fopen(path, "re");
+    if (!file)
+      return last ? last : USUAL;
+    if (fscanf(file, "%zuK", &kib) == 1)
+      last = kib << 10;
+    fclose(file);
+  }
+}

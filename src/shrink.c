@@ -3,12 +3,17 @@
  * Each survivor says that it has come. The lowest of those who have come and live decides, once every other
  * rank has come, is lost, or the time is up: it writes the list into its own place and makes it count by one
  * compare-exchange. If it dies before that, the next one decides. A rank that is not on the list has come too
- * late. */
+ * late.
+ *
+ * Of a communicator that spans machines the survivors of one machine can go on, by the segment of its part,
+ * where those of all others are gone. Who comes tells the other machines, so that each knows when there are
+ * others that go on; then an empty list is decided on, and all get UNSUPPORTED. */
 #include <stdlib.h>
 
 #include "clock.h"
 #include "comm.h"
 #include "error.h"
+#include "machines/span.h"
 #include "shm/wait.h"
 
 enum { POLL_MS = 1, GRACE_MS = 1000, SHRINK_BIRTHS = 1 << 30 };
@@ -30,8 +35,29 @@ static bool is_survivor(unisono_comm *comm, int rank, uint32_t attempt) {
   return rank == comm->rank || (has_come(comm, rank, attempt) && !uni_comm_lost(comm, rank));
 }
 
-/* Is it this rank's to decide, now? */
-static bool may_decide(unisono_comm *comm, uint32_t attempt, bool time_is_up) {
+/* Are there survivors on other machines? `span`: NULL, or that of which the communicator is this machine's
+ * part. */
+enum elsewhere { NOBODY, UNKNOWN, SOMEBODY };
+
+static enum elsewhere look_elsewhere(const struct uni_span *span, uint32_t attempt) {
+  if (!span)
+    return NOBODY;
+  struct uni_cluster *cluster = span->carrier->cluster;
+  bool news_end = uni_cluster_is_gone(cluster, 0), others_live = false;
+  for (int r = 0; r < span->comm->size; r++)
+    others_live |= span->machine_of[r] != span->machine && !uni_span_is_gone(span, r);
+  /* who has come and is gone since may have been told that this machine lives */
+  if (uni_cluster_has_comers(cluster, span->comm->id, attempt) || (others_live && news_end))
+    return SOMEBODY;
+  return others_live ? UNKNOWN : NOBODY;
+}
+
+/* Is it this rank's to decide, now? That there are others elsewhere is anybody's. */
+static bool may_decide(unisono_comm *comm, uint32_t attempt, enum elsewhere elsewhere, bool time_is_up) {
+  if (elsewhere == SOMEBODY)
+    return true;
+  if (elsewhere == UNKNOWN && !time_is_up)
+    return false;
   for (int r = 0; r < comm->size; r++) {
     if (r < comm->rank && is_survivor(comm, r, attempt))
       return false;
@@ -41,11 +67,11 @@ static bool may_decide(unisono_comm *comm, uint32_t attempt, bool time_is_up) {
   return true;
 }
 
-static void decide(unisono_comm *comm, uint32_t attempt, uint64_t before) {
+static void decide(unisono_comm *comm, uint32_t attempt, enum elsewhere elsewhere, uint64_t before) {
   _Atomic uint64_t *list = list_of(comm, comm->rank);
   for (size_t i = 0; i < list_words(comm); i++)
     atomic_store_explicit(&list[i], 0, memory_order_relaxed);
-  for (int r = 0; r < comm->size; r++)
+  for (int r = 0; r < comm->size && elsewhere == NOBODY; r++)
     if (is_survivor(comm, r, attempt))
       atomic_fetch_or_explicit(&list[r / 64], UINT64_C(1) << r % 64, memory_order_relaxed);
   /* release: who sees the decision sees the list */
@@ -54,7 +80,7 @@ static void decide(unisono_comm *comm, uint32_t attempt, uint64_t before) {
                                           memory_order_acq_rel, memory_order_relaxed);
 }
 
-static unisono_status agree(unisono_comm *comm, uint32_t attempt, int *decider) {
+static unisono_status agree(unisono_comm *comm, const struct uni_span *span, uint32_t attempt, int *decider) {
   int64_t deadline = uni_deadline(comm->timeout_ms);
   int64_t last = deadline == UNI_NEVER ? deadline : deadline + GRACE_MS * UNI_MS;
   for (;;) {
@@ -69,8 +95,9 @@ static unisono_status agree(unisono_comm *comm, uint32_t attempt, int *decider) 
     }
     uni_world_look(comm->world, false);
     int64_t now = uni_now();
-    if (may_decide(comm, attempt, now >= deadline))
-      decide(comm, attempt, decided);
+    enum elsewhere elsewhere = look_elsewhere(span, attempt);
+    if (may_decide(comm, attempt, elsewhere, now >= deadline))
+      decide(comm, attempt, elsewhere, decided);
     else if (now >= last)
       return uni_fail(UNISONO_ERROR_TIMEOUT,
                       "the survivors did not agree in time to shrink the communicator");
@@ -91,16 +118,31 @@ static int read_list(unisono_comm *comm, int decider, int *world_ranks, bool *li
   return n;
 }
 
-static unisono_status regroup(unisono_comm *comm, int *world_ranks, unisono_comm **survivors) {
+static unisono_status fail_apart(const struct uni_span *span) {
+  bool news_end = uni_cluster_is_gone(span->carrier->cluster, 0);
+  return uni_fail(UNISONO_ERROR_UNSUPPORTED,
+                  "unisono_comm_shrink, rank %d: comm spans machines, and ranks of several %s; what connects "
+                  "them (MPI, oneCCL) cannot go on without the ranks that it began with: start the job anew",
+                  span->comm->rank,
+                  news_end ? "may be alive (rank 0, by which others would hear of their deaths, is gone)"
+                           : "are alive");
+}
+
+static unisono_status regroup(unisono_comm *comm, const struct uni_span *span, int *world_ranks,
+                              unisono_comm **survivors) {
   uint32_t attempt = ++comm->regroups;
   int decider = 0;
   bool listed;
   /* release: orders nothing but itself; the list of survivors is what counts */
   atomic_store_explicit(&comm->places[comm->rank].regroup, attempt, memory_order_release);
-  unisono_status status = agree(comm, attempt, &decider);
+  if (span)
+    uni_cluster_come(span->carrier->cluster, span->comm->id, attempt);
+  unisono_status status = agree(comm, span, attempt, &decider);
   if (status)
     return status;
   int n = read_list(comm, decider, world_ranks, &listed);
+  if (n == 0 && span)
+    return fail_apart(span);
   if (!listed)
     return uni_fail(UNISONO_ERROR_PEER_LOST, "rank %d came too late: the survivors have gone on without it",
                     comm->rank);
@@ -121,15 +163,12 @@ unisono_status unisono_comm_shrink(unisono_comm *comm, unisono_comm **survivors)
   if (!uni_comm_is_broken(comm))
     return uni_fail(UNISONO_ERROR_INVALID,
                     "unisono_comm_shrink, rank %d: comm is not broken; use unisono_comm_split", comm->rank);
-  if (comm->span)
-    return uni_fail(UNISONO_ERROR_UNSUPPORTED,
-                    "unisono_comm_shrink, rank %d: comm spans machines, and what connects them (MPI, oneCCL) "
-                    "cannot go on without the ranks that it began with; start the job anew",
-                    comm->rank);
-  int *world_ranks = malloc((size_t)comm->size * sizeof *world_ranks);
+  unisono_comm *here = comm->span ? comm->span->local : comm;
+  here->timeout_ms = comm->timeout_ms;
+  int *world_ranks = malloc((size_t)here->size * sizeof *world_ranks);
   if (!world_ranks)
     return uni_fail(UNISONO_ERROR_MEMORY, "no memory for a list of %d ranks", comm->size);
-  status = regroup(comm, world_ranks, survivors);
+  status = regroup(here, comm->span, world_ranks, survivors);
   free(world_ranks);
   return status;
 }

@@ -31,6 +31,8 @@ struct board {
   _Alignas(64) unsigned char scratch[TEST_SCRATCH];
 };
 
+extern const unisono_engine folder_engine; /* examples/engine.c */
+
 static struct board *board;
 static _Thread_local struct test_rank self;
 static _Thread_local int meetings; /* how often this rank was in test_meet */
@@ -402,6 +404,7 @@ int test_main(int argc, char **argv, const struct test *tests) {
   int passed = 0, failed = 0, skipped = 0;
   machines_build();
   CHECK_OK(unisono_engine_register(&sockets_engine));
+  CHECK_OK(unisono_engine_register(&folder_engine));
   if (machines_number())
     setenv("UNISONO_ENGINE", sockets_engine.name, 0);
   for (const struct test *t = tests; t->name; t++) {

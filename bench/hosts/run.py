@@ -3,7 +3,7 @@
 (bench/paired, and beside_gloo.py for gloo).
 
 usage: bench/hosts/run.py [--build DIRECTORY] [--layout 2,2] [--operations NAME,...] [--max BYTES] [--seconds S]
-                          [--peers NAME...]
+                          [--peers NAME...] [--json FILE]
 
 Needs root, `scripts/setup machines` and a build with tests. A peer that cannot be installed, built or started is left
 out, with a line that says why."""
@@ -16,12 +16,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import typing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 import peers  # noqa: E402
+from bench import processor  # noqa: E402
 
 
 def script(name):
@@ -37,7 +39,7 @@ OPEN_MPI = next(peer for peer in peers.PEERS if peer.name == "Open MPI")
 GLOO = next(peer for peer in peers.PEERS if peer.name == "gloo")
 AGENT = ROOT / "tests/machines/agent.sh"
 TIMEOUT = 600  # seconds, for a peer
-MI = 1 << 20
+KI, MI = 1 << 10, 1 << 20
 
 
 class Beside(typing.NamedTuple):
@@ -136,12 +138,30 @@ def measure(peer, program, options):
 
 
 def sizes(options):
-    """Each eight times the one before, and the largest."""
-    found, size = [], options.min
+    """Each eight times the one before, 64 KiB, from where data counts and not the call, and the largest."""
+    found, size = {options.max}, options.min
     while size < options.max:
-        found.append(size)
+        found.add(size)
         size *= 8
-    return found + [options.max]
+    return sorted(found | {64 * KI} if options.min <= 64 * KI <= options.max else found)
+
+
+def versions(peer):
+    """Of the peer, and of what carries unisono's data beside it."""
+    engine = engine_of(peer)
+    found = {engine.name: peers.installed_version(tests.home_of(engine), engine.packages[0])} if engine else {}
+    return found | {alone.name: alone.version for alone in (GLOO, OPEN_MPI) if alone.name == peer.name}
+
+
+def commit():
+    """With "-dirty" where files differ from it; "": not known here."""
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    return subprocess.run(git, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
+
+
+def record_of(peer, r):
+    return {"peer": peer.name, "operation": r["operation"], "bytes": r["bytes"], "rounds": r["rounds"],
+            "ratio": r["over_private"]["peer"], "us": {"peer": r["us"]["peer"], "unisono": r["us"]["private"]}}
 
 
 def show(peer, options, records):
@@ -163,15 +183,24 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="for each size; four times that from 8 MiB on")
     names = [peer.name for peer in PEERS]
     parser.add_argument("--peers", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--json", type=Path, help="the figures, written after each peer; us, ratio: medians of rounds")
     options = parser.parse_args()
     options.build = options.build.resolve()
+    results = {"processor": processor(), "processors": len(os.sched_getaffinity(0)), "date": time.strftime("%Y-%m-%d"),
+               "commit": commit(), "layout": options.layout, "versions": {}, "left_out": {}, "records": []}
     for peer in PEERS:
         if peer.name not in options.peers:
             continue
         try:
-            show(peer, options, measure(peer, prepare(peer, options.build), options))
+            records = measure(peer, prepare(peer, options.build), options)
+            show(peer, options, records)
+            results["versions"] |= versions(peer)
+            results["records"] += [record_of(peer, r) for r in records]
         except (peers.Missing, subprocess.TimeoutExpired) as why:
             print(f"{peer.name}: left out: {why}")
+            results["left_out"][peer.name] = str(why)
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ UNI_STRAIGHT void uni_inline_put(unisono_comm *comm, const struct uni_call *call
   if (bytes < UNI_TRIAL_LEAST)
     uni_copy(uni_inline_of(comm, call, sequence, comm->rank), call->send, bytes);
   else
-    uni_outflow_copy(&comm->run.lanes[0].outflow, comm->kernels->stream,
+    uni_outflow_copy(comm->run.lanes[0].outflow.copies, comm->kernels->stream,
                      uni_inline_of(comm, call, sequence, comm->rank), call->send, bytes);
 }
 

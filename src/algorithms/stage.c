@@ -50,7 +50,7 @@ static void stage_part(const unisono_comm *comm, struct uni_lane *lane, char *st
     uni_handover_write(run->handover, lane == run->lanes, comm->kernels->stream, stage + part->stage, from,
                        part->bytes, &comm->places[1 - comm->rank].reads);
   else
-    uni_outflow_copy(&lane->outflow, comm->kernels->stream, stage + part->stage, from, part->bytes);
+    uni_outflow_copy(lane->outflow.copies, comm->kernels->stream, stage + part->stage, from, part->bytes);
 }
 
 void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk) {

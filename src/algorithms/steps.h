@@ -21,7 +21,7 @@ void uni_stage_advance(unisono_comm *comm);
 char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk);
 
 void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
-void uni_copy_chunk(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk);
+void uni_copy_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_fold_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
 /* One call of the kernel: `bytes` of n_in inputs, folded in their order, to each of n_out places. */
 void uni_fold_call(const struct uni_call *call, void *const *out, size_t n_out, const void *const *in,

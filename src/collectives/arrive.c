@@ -54,12 +54,12 @@ static void locate_buffers(unisono_comm *comm) {
   size_t send = uni_call_send_bytes(call, comm->size, comm->rank);
   size_t recv = uni_call_recv_bytes(call, comm->size, comm->rank);
   const struct uni_ref none = {.segment = UNI_PRIVATE};
-  bool hides = uni_select_hides(comm, call);
+  bool hides = uni_select_hides(comm, call), shows = uni_kind_is_pushed(call->kind) && !hides;
   run->send_ref = hides ? none : uni_ref_of(comm, call->send, send);
   if (call->send == call->recv && (call->kind == UNI_ALL_TO_ALL || call->kind == UNI_ALL_TO_ALLV))
     run->send_ref.segment =
         UNI_PRIVATE; /* exchanged in place: each chunk is staged before it is overwritten */
-  run->recv_ref = uni_kind_shares_result(call->kind) && !hides ? uni_ref_of(comm, call->recv, recv) : none;
+  run->recv_ref = shows ? uni_ref_of(comm, call->recv, recv) : none;
   uni_view_of(comm, comm->rank, run->send_ref, send, (void *)(uintptr_t)call->send, &run->send[comm->rank]);
   uni_view_of(comm, comm->rank, run->recv_ref, recv, call->recv, &run->recv[comm->rank]);
   const struct uni_view *view = &run->recv[comm->rank];
@@ -98,10 +98,10 @@ static void arrive_with_buffers(unisono_comm *comm, struct uni_arrival *line) {
   uni_set_up_lanes(comm);
   stage_first_chunk(comm);
   uni_reclaim_begin(comm);
+  if (run->plan.hands_over)
+    run->send_ref.way = run->handover->turn.way == UNI_OUTFLOW_STREAM;
   line->send = run->send_ref;
   line->recv = run->recv_ref;
-  if (run->plan.hands_over)
-    line->recv.offset = run->handover->turn.way == UNI_OUTFLOW_STREAM;
 }
 
 void uni_arrive(unisono_comm *comm) {

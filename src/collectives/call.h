@@ -47,7 +47,7 @@ static inline bool uni_kind_folds(enum uni_kind kind) {
   return kind == UNI_ALL_REDUCE || kind == UNI_REDUCE || kind == UNI_REDUCE_SCATTER;
 }
 
-/* Does each rank fold a slice for others, who take the whole? Then peers may write the receive buffers. */
+/* Does each rank fold a slice for others, who take the whole? */
 static inline bool uni_kind_shares_result(enum uni_kind kind) {
   return kind == UNI_ALL_REDUCE || kind == UNI_REDUCE;
 }
@@ -64,6 +64,12 @@ static inline bool uni_kind_has_root(enum uni_kind kind) {
 
 static inline bool uni_kind_is_v(enum uni_kind kind) {
   return kind == UNI_ALL_TO_ALLV || kind == UNI_ALL_GATHERV;
+}
+
+/* May peers write the receive buffers? With results that they fold for each other; and where all goes to or
+ * from a root, whichever side has less to copy helps the other. */
+static inline bool uni_kind_is_pushed(enum uni_kind kind) {
+  return uni_kind_shares_result(kind) || uni_kind_has_root(kind);
 }
 
 /* The bytes from the first to the last element of blocks that lie anywhere. */

@@ -33,9 +33,7 @@ static bool view_peers(unisono_comm *comm) {
     size_t recv = uni_call_recv_bytes(&run->call, comm->size, r);
     struct uni_ref send_ref = line->send, recv_ref = line->recv; /* copied once, then checked */
     if (run->plan.hands_over)
-      run->handover->peer_way = recv_ref.offset != 0;
-    if (!uni_kind_shares_result(run->call.kind))
-      recv = 0, recv_ref.segment = UNI_PRIVATE;
+      run->handover->peer_way = send_ref.way;
     if (!uni_view_of(comm, r, send_ref, run->send_bytes[r], NULL, &run->send[r]) ||
         !uni_view_of(comm, r, recv_ref, recv, NULL, &run->recv[r])) {
       report_unreachable(comm, r);
@@ -77,7 +75,7 @@ bool uni_make_plan(unisono_comm *comm) {
                                   ? most - 1 + uni_levels_steps(comm, run->call.kind)
                                   : run->plan.lag + most + (run->plan.gathers ? 1 : 0);
   }
-  if (run->plan.algorithm == UNI_PULL || run->call.kind == UNI_REDUCE_SCATTER)
+  if (!run->plan.helps && (run->plan.algorithm == UNI_PULL || !uni_kind_shares_result(run->call.kind)))
     run->exposed = NULL;
   return true;
 }

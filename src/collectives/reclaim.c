@@ -40,7 +40,7 @@ void uni_reclaim_begin(unisono_comm *comm) {
   r->turn = r->next[r->class];
   if (comm->rank == 0)
     r->next[r->class] = next_turn(&r->trials[r->class]);
-  run->send_ref.reclaims_next = r->next[r->class].way == UNI_RECLAIM_LINES;
+  run->send_ref.way = r->next[r->class].way == UNI_RECLAIM_LINES;
   r->turn.began = r->turn.timed ? uni_now() : 0;
   if (r->turn.way == UNI_RECLAIM_LINES)
     touch_results(comm);
@@ -59,7 +59,7 @@ void uni_reclaim_met(unisono_comm *comm) {
   if (r->turn.timed)
     r->turn.began += uni_now();
   if (comm->rank != 0)
-    r->next[r->class].way = uni_slot_of(comm, 0, comm->run.sequence)->arrival.send.reclaims_next;
+    r->next[r->class].way = uni_slot_of(comm, 0, comm->run.sequence)->arrival.send.way;
 }
 
 static void choose(struct uni_trial *trial) {

@@ -10,6 +10,7 @@
 #include "collectives/select.h"
 #include "comm.h"
 #include "error.h"
+#include "processors.h"
 #include "shm/wait.h"
 
 /* ---- room for what is worked out */
@@ -23,6 +24,7 @@ unisono_status uni_run_open(unisono_comm *comm) {
   size_t n = (size_t)comm->size, lanes = comm->layout.lanes;
   run->phase = UNI_PHASE_DONE;
   uni_select_inline(comm, run->inline_ends);
+  run->cache_bytes = uni_cache_bytes();
   run->lanes = room(lanes, sizeof *run->lanes);
   run->send = room(n, sizeof *run->send);
   run->recv = room(n, sizeof *run->recv);

@@ -39,6 +39,8 @@ struct uni_plan {
   bool returns;    /* results go into the stages that their inputs came from, where that was a stage */
   bool gathers;    /* results are copied from their owners in a step of their own */
   bool hands_over; /* what is staged has one reader, on a processor of its own */
+  bool helps;      /* pull: a root copies its share of what goes to or from it, and the others theirs */
+  bool streams;    /* pull: what is copied does not stay in the caches */
   bool together;   /* ranks read each other's buffers: nobody leaves before all are done */
   size_t room;     /* bytes of a stage that a chunk takes */
   size_t turns;    /* rooms in a stage */
@@ -84,6 +86,7 @@ struct uni_run {
   struct uni_reclaim *reclaim;   /* so does this */
 
   size_t inline_ends[UNI_KINDS]; /* see uni_select_inline */
+  size_t cache_bytes;            /* of the last level; other ranks may see it differently */
 
   /* room for `size` entries each */
   struct uni_view *send, *recv;

@@ -218,10 +218,20 @@ static bool all_send_covered(const unisono_comm *comm) {
 
 static bool any_covered(const unisono_comm *comm) {
   const struct uni_run *run = &comm->run;
+  bool is_written = uni_kind_shares_result(run->call.kind);
   for (int r = 0; r < comm->size; r++)
-    if (run->send[r].to > run->send[r].from || run->recv[r].to > run->recv[r].from)
+    if (run->send[r].to > run->send[r].from || (is_written && run->recv[r].to > run->recv[r].from))
       return true;
   return false;
+}
+
+/* What all ranks write takes half of the last-level cache, and what they read the rest: who reads a result
+ * will not find its beginning there. */
+static bool overflows_cache(const unisono_comm *comm) {
+  size_t written = 0;
+  for (int r = 0; r < comm->size; r++)
+    written += uni_call_recv_bytes(&comm->run.call, comm->size, r);
+  return written >= comm->run.cache_bytes / 2;
 }
 
 static bool takes_result(const struct uni_call *call, int rank) {
@@ -299,12 +309,16 @@ void uni_select_plan(unisono_comm *comm) {
   plan->has_edges = false;
   plan->gathers = false;
   plan->returns = false;
+  plan->helps = false;
+  plan->streams = false;
   plan->together = any_covered(comm);
   plan->lag = uni_kind_is_v(run->call.kind) ? 1 : 0;
   if (uni_kind_shares_result(run->call.kind)) {
     plan_results(comm, covered);
     return;
   }
+  plan->helps = covered && uni_kind_has_root(run->call.kind);
+  plan->streams = covered && overflows_cache(comm);
   plan->algorithm = covered ? UNI_PULL : plan->by_levels && !plan->together ? UNI_BY_LEVELS : UNI_STAGED;
   plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
 }

@@ -14,7 +14,7 @@
 #include "log.h"
 #include "rendezvous/frames.h"
 
-enum { FRAME_GONE = UNI_CLUSTER_FRAMES, FRAME_BREAK, FRAME_MINE, FRAME_ALL };
+enum { FRAME_GONE = UNI_CLUSTER_FRAMES, FRAME_BREAK, FRAME_MINE, FRAME_ALL, FRAME_COMER };
 enum { SEND_MS = 2000, GRACE_MS = 1000, SLICE_MS = 100 };
 
 struct uni_break {
@@ -24,6 +24,7 @@ struct uni_break {
   struct uni_break *next; /* not sent */
 };
 #define BREAK_BYTES offsetof(struct uni_break, next)
+#define COMER_BYTES offsetof(struct uni_comer, next)
 
 struct uni_round { /* who has given what */
   int given;
@@ -72,7 +73,7 @@ static void send_to_all(struct uni_cluster *c, uint32_t kind, const void *body, 
 
 static void set_gone(struct uni_cluster *c, int rank) {
   uni_log(UNI_LOG_INFO, "rank %d is gone", rank);
-  atomic_store_explicit(&c->gone[rank], true, memory_order_relaxed);
+  atomic_store_explicit(&c->gone[rank], true, memory_order_release); /* behind what was heard before */
   pthread_mutex_lock(&c->lock);
   pthread_cond_broadcast(&c->changed);
   pthread_mutex_unlock(&c->lock);
@@ -133,6 +134,39 @@ void uni_cluster_forget(struct uni_cluster *c, struct uni_listener *listener) {
       break;
     }
   pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- who comes to shrink */
+
+static void note_comer(struct uni_cluster *c, const struct uni_comer *news) {
+  const int *machine = c->roster.machine;
+  struct uni_comer *comer = malloc(sizeof *comer);
+  if (!comer || news->rank >= (uint32_t)c->roster.size || machine[news->rank] == machine[c->roster.rank]) {
+    free(comer);
+    return;
+  }
+  pthread_mutex_lock(&c->lock);
+  *comer = *news;
+  comer->next = c->comers;
+  c->comers = comer;
+  pthread_mutex_unlock(&c->lock);
+}
+
+void uni_cluster_come(struct uni_cluster *c, uint64_t id, uint32_t attempt) {
+  struct uni_comer me = {.id = id, .rank = (uint32_t)c->roster.rank, .attempt = attempt};
+  if (c->roster.rank == 0)
+    send_to_all(c, FRAME_COMER, &me, COMER_BYTES);
+  else
+    send_to(c, 0, FRAME_COMER, &me, COMER_BYTES);
+}
+
+bool uni_cluster_has_comers(struct uni_cluster *c, uint64_t id, uint32_t attempt) {
+  bool found = false;
+  pthread_mutex_lock(&c->lock);
+  for (const struct uni_comer *other = c->comers; other && !found; other = other->next)
+    found = other->id == id && other->attempt >= attempt;
+  pthread_mutex_unlock(&c->lock);
+  return found;
 }
 
 /* ---- exchange */
@@ -231,6 +265,7 @@ unisono_status uni_cluster_exchange(struct uni_cluster *c, const void *mine, siz
 
 static void handle(struct uni_cluster *c, int from, const struct uni_frame *frame) {
   struct uni_break news = {0};
+  struct uni_comer comer = {0};
   uint32_t rank;
   if (frame->kind == FRAME_BREAK && frame->bytes == BREAK_BYTES) {
     memcpy(&news, frame->body, BREAK_BYTES);
@@ -239,6 +274,11 @@ static void handle(struct uni_cluster *c, int from, const struct uni_frame *fram
     memcpy(&rank, frame->body, sizeof rank);
     if (rank < (uint32_t)c->roster.size)
       set_gone(c, (int)rank);
+  } else if (frame->kind == FRAME_COMER && frame->bytes == COMER_BYTES) {
+    memcpy(&comer, frame->body, COMER_BYTES);
+    note_comer(c, &comer);
+    if (c->roster.rank == 0)
+      send_to_all(c, FRAME_COMER, &comer, COMER_BYTES);
   } else if (frame->kind == FRAME_MINE && c->roster.rank == 0) {
     give(c, from, frame->body, frame->bytes);
   } else if (frame->kind == FRAME_ALL && from == 0) {
@@ -307,6 +347,11 @@ static void free_all(struct uni_cluster *c) {
   while (c->breaks) {
     struct uni_break *first = c->breaks;
     c->breaks = first->next;
+    free(first);
+  }
+  while (c->comers) {
+    struct uni_comer *first = c->comers;
+    c->comers = first->next;
     free(first);
   }
   for (int r = 0; c->round && r < c->roster.size; r++)

@@ -99,12 +99,8 @@ unisono_status uni_identity_is_near(const struct uni_identity *identity, bool *n
 }
 
 unisono_status uni_identity_place(uint64_t *kernel, uint64_t *place) {
-  uint64_t key[3];
-  struct stat info;
+  uint64_t key[2] = {0};
   unisono_status status = here(&key[0], &key[1]);
-  if (!status && stat("/proc/self/ns/mnt", &info) != 0)
-    status = uni_fail_errno("reading the mount namespace under /proc");
-  key[2] = status ? 0 : (uint64_t)info.st_ino;
   *kernel = key[0];
   *place = uni_hash(key, sizeof key, SEED_NAME);
   return status;

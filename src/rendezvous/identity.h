@@ -37,8 +37,8 @@ unisono_status uni_identity_unpack(const unisono_unique_id *id, struct uni_ident
 /* Was the id made on this machine and in this network namespace? */
 unisono_status uni_identity_is_near(const struct uni_identity *identity, bool *near);
 
-/* Names the machine's kernel (by its boot id), and what of the machine shares memory (by its network and
- * mount namespace too). */
+/* Names the machine's kernel (by its boot id), and what of the machine can share memory: by the network
+ * namespace too, as sockets hand over what is shared. Its files are in no mount. */
 unisono_status uni_identity_place(uint64_t *kernel, uint64_t *place);
 
 /* The key of connections that are opened under this identity. */

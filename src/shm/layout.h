@@ -38,7 +38,7 @@ struct uni_arrival {
   uint64_t match; /* hash of the match id */
   union {
     struct {
-      struct uni_ref send, recv; /* recv: of results; else its offset says whether it streams */
+      struct uni_ref send, recv; /* recv: what peers may write; else none */
     };
     unsigned char payload[UNI_HEADER_PAYLOAD];
   };

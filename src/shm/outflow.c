@@ -31,13 +31,13 @@ void uni_outflow_end(struct uni_trial *trial, const struct uni_turn *turn, size_
   choose(trial);
 }
 
-void uni_outflow_copy(struct uni_outflow *flow, uni_stream_fn stream, void *to, const void *from,
-                      size_t bytes) {
+void uni_outflow_copy(struct uni_trial classes[UNI_TRIAL_CLASSES], uni_stream_fn stream, void *to,
+                      const void *from, size_t bytes) {
   if (!stream || bytes < UNI_TRIAL_LEAST) {
     memcpy(to, from, bytes);
     return;
   }
-  struct uni_trial *trial = uni_outflow_of(flow->copies, bytes);
+  struct uni_trial *trial = uni_outflow_of(classes, bytes);
   struct uni_turn turn = uni_trial_begin(trial);
   if (turn.way == UNI_OUTFLOW_STREAM)
     stream(to, from, bytes);

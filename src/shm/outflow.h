@@ -21,6 +21,7 @@ bool uni_outflow_prefers_stream(uint32_t plain, uint32_t stream);
 struct uni_outflow {
   struct uni_trial copies[UNI_TRIAL_CLASSES];
   struct uni_trial pushes[UNI_WAYS][UNI_TRIAL_CLASSES]; /* into lines as they are, or reclaimed: reclaim.h */
+  struct uni_trial helps[UNI_TRIAL_CLASSES];            /* copies into the buffers of peers */
 };
 
 /* The trial, of the copies or the pushes, for so many bytes. */
@@ -32,8 +33,8 @@ void uni_outflow_end(struct uni_trial *trial, const struct uni_turn *turn, size_
 /* Is it better to stream a copy of so much? */
 bool uni_outflow_streams(struct uni_outflow *flow, size_t bytes);
 
-/* Copies into a stage. stream: the kernels' function; NULL: there is none, and all copies are plain. */
-void uni_outflow_copy(struct uni_outflow *flow, uni_stream_fn stream, void *to, const void *from,
-                      size_t bytes);
+/* Copies. stream: the kernels' function; NULL: there is none, and all copies are plain. */
+void uni_outflow_copy(struct uni_trial classes[UNI_TRIAL_CLASSES], uni_stream_fn stream, void *to,
+                      const void *from, size_t bytes);
 
 #endif

@@ -7,7 +7,7 @@
 enum {
   TIME_EVERY = 7,    /* uses */
   PROBE_EVERY = 127, /* uses: how often the other way is tried */
-  PROBE_AT = 8,      /* use: where in them */
+  PROBE_AT = 2,      /* use: where in them; early, as a use may take tens of milliseconds */
   PROBE_LENGTH = 4   /* uses in a row */
 };
 
@@ -20,7 +20,7 @@ int uni_trial_class(size_t bytes) {
  * in the caches is not the other's cost. */
 struct uni_turn uni_trial_begin(struct uni_trial *trial) {
   uint32_t turn = trial->turns++ % PROBE_EVERY;
-  struct uni_turn t = {.way = trial->way, .timed = turn % TIME_EVERY == TIME_EVERY - 1};
+  struct uni_turn t = {.way = trial->way, .timed = turn % TIME_EVERY == PROBE_AT - 1};
   if (turn >= PROBE_AT && turn < PROBE_AT + PROBE_LENGTH) {
     t.way = 1 - t.way;
     t.timed = turn == PROBE_AT + PROBE_LENGTH - 1;

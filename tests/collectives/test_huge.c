@@ -1,4 +1,5 @@
-/* More elements than an int can count: 3 GiB of int8 with 2 ranks. Skipped where memory is short. */
+/* More elements than an int can count: 3 GiB of int8 with 2 ranks; skipped where memory is short. And more
+ * bytes than caches hold. */
 #include <stdlib.h>
 
 #include "harness.h"
@@ -7,6 +8,30 @@ static const size_t count = ((size_t)3 << 30) + 5;
 
 static uint8_t input(size_t i, int rank) {
   return (uint8_t)(i * 3 + (i >> 20) + (size_t)rank * 11);
+}
+
+static size_t wrong_bytes(const uint8_t *data, size_t n, int rank) {
+  size_t wrong = 0;
+  for (size_t i = 0; i < n; i++)
+    wrong += data[i] != input(i, rank);
+  return wrong;
+}
+
+/* Root and readers write past the caches, up to the last byte and no further. */
+static void test_streamed(void) {
+  enum { BYTES = (96 << 20) + 77, GUARD = 100 };
+  struct test_rank *self = test_self();
+  int root = self->size - 1;
+  void *block;
+  CHECK_OK(unisono_mem_alloc(self->comm, BYTES + 2 * GUARD, &block));
+  uint8_t *data = block;
+  for (size_t i = 0; i < BYTES + 2 * GUARD; i++)
+    data[i] = self->rank == root ? input(i, root) : 0xa5;
+  CHECK_OK(unisono_broadcast(data, BYTES, UNISONO_INT8, root, self->comm));
+  CHECK(wrong_bytes(data, BYTES, root) == 0);
+  for (size_t i = BYTES; i < BYTES + 2 * GUARD && self->rank != root; i++)
+    CHECK(data[i] == 0xa5);
+  CHECK_OK(unisono_mem_free(self->comm, block));
 }
 
 static void all_reduce_in_place(uint8_t *data) {
@@ -37,6 +62,7 @@ static void test_shared(void) {
 
 int main(int argc, char **argv) {
   const struct test tests[] = {
+      {.name = "broadcast of 96 MiB, shared", .body = test_streamed, .ranks = {2, 3}},
       {.name = "all_reduce of 3 GiB, private", .body = test_private, .ranks = {2}},
       {.name = "all_reduce of 3 GiB, shared", .body = test_shared, .ranks = {2}},
       {0},

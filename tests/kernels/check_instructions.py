@@ -1,5 +1,5 @@
-"""No instruction of the library needs more than its file may have: AVX-512 only in avx512.c, AVX2 only there and in
-avx2.c, and nothing beyond x86-64's first version elsewhere. Nor is a multiplication fused with an addition.
+"""No instruction of the library needs more than its file may have: AVX-512 only in avx512.c and bf16.c, AVX2 only there
+and in avx2.c, and nothing beyond x86-64's first version elsewhere. Nor is a multiplication fused with an addition.
 
 usage: check_instructions.py OBJDUMP LIBRARY KERNEL_OBJECT...
 
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 TIERS = ["x86-64", "AVX2", "AVX-512"]
-TIER_OF_FILE = {"avx2.c": 1, "avx512.c": 2}
+TIER_OF_FILE = {"avx2.c": 1, "avx512.c": 2, "bf16.c": 2}
 FIRST_BYTES = {0x62: 2, 0xC4: 1, 0xC5: 1}  # how EVEX and VEX begin, which nothing else does in 64-bit mode
 AVX512_OPERAND = re.compile(r"%(zmm|k[0-7])")  # masks are handled with VEX too
 FUSED = re.compile(r"\tvf(n?m(add|sub)|msubadd|maddsub)")

@@ -10,7 +10,7 @@
 #endif
 
 /* Defined by the included source, under a name of its own. */
-#define uni_install_avx512 uni_install_emulated_avx512
+#define uni_install_avx512_base uni_install_emulated_avx512
 
 /* These two are macros for some compilers. */
 #undef _mm512_cvt_roundph_ps

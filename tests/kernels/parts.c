@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "kernels.h"
-#if defined(UNI_KERNELS_ARM)
+#if defined(UNI_KERNELS_X86)
+#include "kernels/x86/x86.h"
+#elif defined(UNI_KERNELS_ARM)
 #include "kernels/arm/arm.h"
 #elif defined(UNI_KERNELS_RISCV)
 #include "kernels/riscv/riscv.h"
@@ -16,6 +18,8 @@ static const struct part {
   void (*install)(struct uni_kernels *table);
 } parts[] = {
 #if defined(UNI_KERNELS_X86)
+    {"avx512-base", uni_install_avx512_base},
+    {"avx512-bf16", uni_install_avx512_bf16},
     {"avx512-emulated", install_emulated_avx512},
 #elif defined(UNI_KERNELS_ARM)
     {"neon-base", uni_install_neon},

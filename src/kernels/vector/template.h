@@ -45,8 +45,8 @@ INLINE void load_bfloat16(vec *acc, const char *from, int vectors) {
   }
 }
 
-/* Rounds to nearest even, in the upper half. By integers: the instructions that convert to bfloat16 flush
- * subnormals. result_float32's NaN remains what it is. */
+/* Rounds to nearest even, in the upper half. By integers, as not every processor converts to bfloat16.
+ * result_float32's NaN remains what it is. */
 INLINE v_uint32 round_bfloat16(vec v) {
   v_uint32 bits = (v_uint32)v;
   return bits + 0x7fff + (bits >> 16 & 1);

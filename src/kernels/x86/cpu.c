@@ -8,7 +8,7 @@
 
 #include "kernels/x86/x86.h"
 
-enum { LEAF1_ECX, LEAF7_EBX, LEAF7_EDX, CPUID_WORDS };
+enum { LEAF1_ECX, LEAF7_EBX, LEAF7_EDX, LEAF7_1_EAX, CPUID_WORDS };
 
 /* State components in XCR0. */
 enum { STATE_AVX = 0x06, STATE_AVX512 = 0xe6 };
@@ -23,7 +23,7 @@ struct feature {
 #define FEATURE(NAME, WORD, BIT, STATE)                                                                      \
   { NAME, "the processor has no " NAME, WORD, BIT, STATE }
 
-enum { AVX2, F16C, FMA, AVX512F, AVX512BW, AVX512VL, AVX512DQ, AVX512FP16, FEATURES };
+enum { AVX2, F16C, FMA, AVX512F, AVX512BW, AVX512VL, AVX512DQ, AVX512FP16, AVX512BF16, FEATURES };
 
 static const struct feature features[FEATURES] = {
     [AVX2] = FEATURE("avx2", LEAF7_EBX, 5, STATE_AVX),
@@ -34,6 +34,7 @@ static const struct feature features[FEATURES] = {
     [AVX512VL] = FEATURE("avx512vl", LEAF7_EBX, 31, STATE_AVX512),
     [AVX512DQ] = FEATURE("avx512dq", LEAF7_EBX, 17, STATE_AVX512),
     [AVX512FP16] = FEATURE("avx512fp16", LEAF7_EDX, 23, STATE_AVX512),
+    [AVX512BF16] = FEATURE("avx512_bf16", LEAF7_1_EAX, 5, STATE_AVX512),
 };
 
 static void read_cpuid(uint32_t words[CPUID_WORDS]) {
@@ -45,6 +46,8 @@ static void read_cpuid(uint32_t words[CPUID_WORDS]) {
     words[LEAF7_EBX] = b;
     words[LEAF7_EDX] = d;
   }
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d))
+    words[LEAF7_1_EAX] = a;
 }
 
 /* Not inlined: XGETBV exists only where CPUID says OSXSAVE. */
@@ -83,6 +86,16 @@ const char *uni_lacks_avx2(void) {
 const char *uni_lacks_avx512(void) {
   static const int needed[] = {AVX512F, AVX512BW, AVX512VL, AVX512DQ};
   return lacks_any(needed, sizeof needed / sizeof *needed);
+}
+
+const char *uni_lacks_avx512_bf16(void) {
+  return lacks(&features[AVX512BF16]);
+}
+
+void uni_install_avx512(struct uni_kernels *table) {
+  uni_install_avx512_base(table);
+  if (!uni_lacks_avx512_bf16())
+    uni_install_avx512_bf16(table);
 }
 
 void uni_x86_features(char *text, size_t size) {
