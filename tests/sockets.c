@@ -32,6 +32,7 @@ struct letter { /* on its way out, or come and not yet asked for */
 
 struct peer {
   int fd;
+  bool ended; /* as far as is seen */
   struct letter *out, *in, *coming;
 };
 
@@ -110,6 +111,7 @@ static bool read_some(struct peer *p) {
   struct letter *l = p->coming;
   char *at = place(l, &left);
   ssize_t n = left ? recv(p->fd, at, left, MSG_DONTWAIT) : 0;
+  p->ended |= left && (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR));
   if (n <= 0 && left)
     return false;
   l->done += (size_t)n;
@@ -236,6 +238,13 @@ static unisono_status make_group(void *world, const int *ranks, int n, int tag, 
 
 /* ---- operations */
 
+static bool has_ended(struct group *g, int peer) {
+  pthread_mutex_lock(&g->world->lock);
+  bool ended = g->world->peers[g->ranks[peer]].ended;
+  pthread_mutex_unlock(&g->world->lock);
+  return ended;
+}
+
 static void *begin(struct request r, void **request) {
   struct request *new = malloc(sizeof *new);
   *new = r;
@@ -296,6 +305,8 @@ static unisono_status all_gather(void *group, void *buffer, const size_t *bytes,
 static unisono_status send_to(void *group, const void *buffer, size_t bytes, int peer, int tag,
                               void **request) {
   struct group *g = group;
+  if (has_ended(g, peer)) /* as with MPICH 4 */
+    return UNISONO_ERROR_SYSTEM;
   begin((struct request){.group = g, .kind = SENT}, request);
   post(g, peer, (uint32_t)tag, buffer, bytes);
   return begun(g);

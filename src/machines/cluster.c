@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "rendezvous/frames.h"
 
 enum { FRAME_GONE = UNI_CLUSTER_FRAMES, FRAME_BREAK, FRAME_MINE, FRAME_ALL, FRAME_COMER };
 enum { SEND_MS = 2000, GRACE_MS = 1000, SLICE_MS = 100 };

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "rendezvous/gather.h"
+#include "rendezvous/roster.h"
 
 enum { UNI_BREAK_TEXT = 320 };
 

@@ -119,12 +119,6 @@ unisono_status uni_span_break(struct uni_span *span, unisono_status status, cons
   return break_with(span, status, text);
 }
 
-unisono_status uni_span_failed(struct uni_span *span, unisono_status status) {
-  char text[UNI_BREAK_TEXT];
-  snprintf(text, sizeof text, "%s", unisono_last_error());
-  return break_with(span, status, text);
-}
-
 static int lost_member(struct uni_span *span) {
   uni_world_look(span->local->world, false);
   for (int r = 0; r < span->comm->size; r++)
@@ -132,6 +126,31 @@ static int lost_member(struct uni_span *span) {
         (span->machine_of[r] == span->machine && uni_comm_lost(span->local, span->local_of[r])))
       return r;
   return -1;
+}
+
+static unisono_status lose(struct uni_span *span, int lost, const char *what) {
+  return uni_span_break(span, UNISONO_ERROR_PEER_LOST,
+                        "rank %d died, left or was cut off: rank %d needed it for %s", lost, span->comm->rank,
+                        what);
+}
+
+/* What an engine fails of (a call that differs, a rank that died), others can say in better words, and the
+ * news. */
+static unisono_status engine_failed(struct uni_span *span, unisono_status status, const char *text) {
+  for (int64_t end = uni_now() + VERDICT_MS * UNI_MS; !uni_comm_is_broken(span->local) && uni_now() < end;)
+    uni_sleep_ms(1);
+  if (uni_comm_is_broken(span->local))
+    return uni_comm_failure(span->local);
+  int lost = lost_member(span);
+  return lost >= 0 ? lose(span, lost, "what was under way") : break_with(span, status, text);
+}
+
+unisono_status uni_span_failed(struct uni_span *span, unisono_status status) {
+  char text[UNI_BREAK_TEXT];
+  bool known = uni_comm_is_broken(span->local); /* on this machine */
+  snprintf(text, sizeof text, "%s", unisono_last_error());
+  return status == UNISONO_ERROR_SYSTEM && !known ? engine_failed(span, status, text)
+                                                  : break_with(span, status, text);
 }
 
 unisono_status uni_span_check(struct uni_span *span, const char *what) {
@@ -142,9 +161,7 @@ unisono_status uni_span_check(struct uni_span *span, const char *what) {
   if (lost >= 0 && !span->lost_at)
     span->lost_at = now;
   if (lost >= 0 && now - span->lost_at > GRACE_MS * UNI_MS)
-    return uni_span_break(span, UNISONO_ERROR_PEER_LOST,
-                          "rank %d died, left or was cut off: rank %d needed it for %s", lost,
-                          span->comm->rank, what);
+    return lose(span, lost, what);
   if (now >= span->deadline)
     return uni_span_break(
         span, UNISONO_ERROR_TIMEOUT,
@@ -174,11 +191,10 @@ unisono_status uni_span_wait(struct uni_span *span, uni_engine_request *request,
   uni_fpenv_leave(fpenv);
   if (!status)
     return UNISONO_OK;
+  char text[UNI_BREAK_TEXT];
   span->abandoned = true;
-  /* What an engine fails of (a call that differs, a rank that died), others can say in better words. */
-  for (int64_t end = uni_now() + VERDICT_MS * UNI_MS; !uni_comm_is_broken(span->local) && uni_now() < end;)
-    uni_sleep_ms(1);
-  return uni_comm_is_broken(span->local) ? uni_comm_failure(span->local) : uni_span_failed(span, status);
+  snprintf(text, sizeof text, "%s", unisono_last_error());
+  return engine_failed(span, status, text);
 }
 
 char *uni_span_bounce(struct uni_span *span, size_t bytes) {

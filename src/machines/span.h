@@ -80,7 +80,7 @@ unisono_status uni_span_measure(struct uni_span *span);
 unisono_status uni_span_break(struct uni_span *span, unisono_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A local phase has failed: all other machines get to know. */
+/* A local phase has failed, or the engine (SYSTEM): all other machines get to know. */
 unisono_status uni_span_failed(struct uni_span *span, unisono_status status);
 
 /* Ranks on a machine, and the rank of this process on its own. */

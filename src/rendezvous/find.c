@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "rendezvous/join.h"
 #include "rendezvous/meet.h"
 
 enum {
@@ -75,13 +76,14 @@ static unisono_status look_elsewhere(const struct search *s, int patience_ms, bo
   *found = false;
   for (unsigned attempt = 0; attempt < (unsigned)a->n * UNI_PORTS && a->ports[attempt / a->n]; attempt++) {
     struct uni_wire *wire;
-    unisono_status status = uni_gather_connect(s->identity, attempt, patience_ms, s->deadline, &wire);
+    unisono_status status = uni_join_connect(s->identity, attempt, patience_ms, s->deadline, &wire);
     if (status)
       return status;
     if (!wire)
       continue;
     *found = true;
-    return uni_gather_join(wire, s->size, s->rank, s->threads, s->deadline, roster);
+    struct uni_guest guest = {s->identity, attempt, s->size, s->rank, s->threads, s->deadline};
+    return uni_join(wire, &guest, roster);
   }
   return UNISONO_OK;
 }

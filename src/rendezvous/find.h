@@ -2,7 +2,8 @@
 #ifndef UNI_RENDEZVOUS_FIND_H
 #define UNI_RENDEZVOUS_FIND_H
 
-#include "rendezvous/gather.h"
+#include "rendezvous/identity.h"
+#include "rendezvous/roster.h"
 #include "world.h"
 
 /* Meets: *world gets the ranks of this machine. roster->machines is 0 when that is all of them; else the
