@@ -19,6 +19,7 @@ struct uni_settings {
   bool guard;                   /* peers' memory is mapped read-only */
   bool fences;                  /* some process has no membarrier: who publishes has to fence itself */
   bool crowded;                 /* more threads of ranks than processors */
+  int processors;               /* for all ranks together; 0: not known */
   int lanes;                    /* threads that every rank may use */
   int rounds;                   /* of measuring the machine when all have met; 0: it is known */
   bool tunes;                   /* machines may be measured at all */

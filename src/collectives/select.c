@@ -28,11 +28,19 @@ struct price { /* of a step, and of a line of data; picoseconds */
   uint64_t turn, write, read, fold;
 };
 
-/* Where ranks share processors, a step is as many switches between processes, and all else is little. */
-static struct price price_of(const unisono_comm *comm) {
+/* Where ranks share processors, in a step each processor switches from rank to rank until it has run all of
+ * its own, and all else is little. */
+static uint64_t crowded_turn(const unisono_comm *comm) {
   const uint64_t a_switch = 2500000;
+  uint64_t processors = comm->world->settings.processors > 1 ? (uint64_t)comm->world->settings.processors : 1;
+  uint64_t ranks = (uint64_t)comm->size, more = ranks > processors ? ranks - processors : 0;
+  uint64_t turn = a_switch * more / processors;
+  return turn > a_switch / 2 ? turn : a_switch / 2;
+}
+
+static struct price price_of(const unisono_comm *comm) {
   const uint32_t *ps = comm->world->settings.costs.ps;
-  uint64_t turn = comm->world->settings.crowded ? a_switch * (uint64_t)comm->size : ps[UNI_COST_TURN];
+  uint64_t turn = comm->world->settings.crowded ? crowded_turn(comm) : ps[UNI_COST_TURN];
   return (struct price){turn, ps[UNI_COST_WRITE], ps[UNI_COST_READ], ps[UNI_COST_FOLD]};
 }
 
@@ -153,10 +161,12 @@ bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
   return comm->size == 2 && !comm->world->settings.crowded && !uni_kind_shares_result(kind);
 }
 
-/* By way of the stages no rank has to wait until the other is through with its buffers: a step less. */
+/* By way of the stages no rank has to wait until the others are through with its buffers: a step less. */
 bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
-  return call->kind == UNI_ALL_REDUCE && call->block <= (size_t)HIDDEN_UNTIL &&
-         comm->world->settings.algorithm == UNI_AUTO && uni_select_returns(comm);
+  if (call->kind != UNI_ALL_REDUCE || comm->world->settings.algorithm != UNI_AUTO)
+    return false;
+  return uni_select_returns(comm) ? call->block <= (size_t)HIDDEN_UNTIL
+                                  : comm->world->settings.crowded && uni_select_one_shot(comm, call);
 }
 
 /* A buffer that was sent from was written by its owner, who has its lines. As with results that return, each

@@ -19,7 +19,7 @@ uint64_t uni_demands_lanes(const struct uni_demand *demands, int n) {
   return lanes;
 }
 
-bool uni_demands_crowd(const struct uni_demand *demands, int n) {
+uint64_t uni_demands_processors(const struct uni_demand *demands, int n) {
   cpu_set_t all;
   CPU_ZERO(&all);
   uint64_t quota = 0;
@@ -31,5 +31,10 @@ bool uni_demands_crowd(const struct uni_demand *demands, int n) {
   /* pinned ranks see one processor each: their union counts; else the quota of a cgroup may be the limit */
   if (CPU_EQUAL(&all, &demands[0].allowed) && quota && (quota < processors || processors == 0))
     processors = quota;
+  return processors;
+}
+
+bool uni_demands_crowd(const struct uni_demand *demands, int n) {
+  uint64_t processors = uni_demands_processors(demands, n);
   return processors && uni_demands_lanes(demands, n) * (uint64_t)n > processors;
 }

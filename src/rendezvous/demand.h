@@ -18,6 +18,9 @@ void uni_demand_here(int threads, struct uni_demand *demand);
 /* The threads that every rank may use: as many as the rank with the fewest has. */
 uint64_t uni_demands_lanes(const struct uni_demand *demands, int n);
 
+/* The processors that these ranks of one machine may use together; 0: not known. */
+uint64_t uni_demands_processors(const struct uni_demand *demands, int n);
+
 /* Are these ranks of one machine crowded: do all their threads not fit on the processors that they may use
  * together? Where that is not known, they are not. */
 bool uni_demands_crowd(const struct uni_demand *demands, int n);

@@ -73,6 +73,8 @@ static unisono_status weigh_demands(const struct uni_letter *hellos, int n, stru
     memcpy(&demands[i], hellos[i].text, sizeof *demands);
   settings->lanes = (int)uni_demands_lanes(demands, n);
   settings->crowded |= uni_demands_crowd(demands, n);
+  uint64_t processors = uni_demands_processors(demands, n);
+  settings->processors = processors < INT32_MAX ? (int)processors : INT32_MAX;
   if (settings->crowded)
     uni_log(UNI_LOG_INFO, "ranks share processors: who waits gives its own away at once");
   free(demands);
@@ -103,7 +105,7 @@ void uni_settings_pack(const struct uni_settings *settings, struct uni_letter *l
   letter->words[0] = (uint64_t)settings->algorithm;
   letter->words[1] = (uint64_t)settings->guard | (uint64_t)settings->tunes << 1;
   letter->words[2] = settings->fences;
-  letter->words[3] = settings->crowded;
+  letter->words[3] = (uint64_t)settings->crowded | (uint64_t)settings->processors << 1;
   letter->words[4] = (uint64_t)settings->lanes;
   letter->words[5] = (uint64_t)settings->rounds;
   _Static_assert(sizeof settings->costs <= sizeof(uint64_t[UNI_LETTER_WORDS - 6]), "the costs must fit");
@@ -115,7 +117,8 @@ void uni_settings_unpack(const struct uni_letter *letter, struct uni_settings *s
   settings->guard = (letter->words[1] & 1) != 0;
   settings->tunes = (letter->words[1] & 2) != 0;
   settings->fences = letter->words[2] != 0;
-  settings->crowded = letter->words[3] != 0;
+  settings->crowded = (letter->words[3] & 1) != 0;
+  settings->processors = letter->words[3] >> 1 <= INT32_MAX ? (int)(letter->words[3] >> 1) : 0;
   settings->lanes = letter->words[4] > 0 && letter->words[4] < 4096 ? (int)letter->words[4] : 1;
   settings->rounds = letter->words[5] <= UNI_COST_ROUNDS ? (int)letter->words[5] : 0;
   memcpy(&settings->costs, &letter->words[6], sizeof settings->costs);

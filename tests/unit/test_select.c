@@ -4,6 +4,7 @@
 #include "check.h"
 #include "collectives/run.h"
 #include "collectives/select.h"
+#include "comm.h"
 #include "machines/swap.h"
 
 /* the parts of select.c that are of one machine ask for it */
@@ -81,10 +82,26 @@ static void check_pieces(void) {
     }
 }
 
+/* The step that one shot saves costs a switch for each further rank of a processor. */
+static void check_crowded(void) {
+  struct uni_world world = {.settings = {.crowded = true, .processors = 2}};
+  unisono_comm comm = {.world = &world, .size = 4};
+  struct uni_call call = {.kind = UNI_ALL_REDUCE, .block = 16 * KI};
+  world.settings.costs.ps[UNI_COST_READ] = 1800;
+  world.settings.costs.ps[UNI_COST_FOLD] = 1100;
+  CHECK(uni_select_one_shot(&comm, &call) && uni_select_hides(&comm, &call));
+  call.block = 64 * KI;
+  CHECK(!uni_select_one_shot(&comm, &call) && !uni_select_hides(&comm, &call));
+  world.settings.processors = 3;
+  call.block = 16 * KI;
+  CHECK(!uni_select_one_shot(&comm, &call));
+}
+
 int main(void) {
   check_grouping();
   check_swaps();
   check_columns();
+  check_crowded();
   check_pieces();
   return 0;
 }
