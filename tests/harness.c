@@ -67,6 +67,12 @@ int64_t test_now_us(void) {
   return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+void test_set_number(const char *name, long value) {
+  char text[32];
+  snprintf(text, sizeof text, "%ld", value);
+  CHECK(setenv(name, text, 1) == 0);
+}
+
 void test_sleep_us(int64_t us) {
   struct timespec t = {us / 1000000, us % 1000000 * 1000};
   while (nanosleep(&t, &t) != 0)

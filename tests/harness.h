@@ -53,6 +53,7 @@ uint64_t test_seed(void);  /* TEST_SEED */
 int test_slow_ms(int ms);  /* times TEST_SLOWNESS */
 int64_t test_now_us(void); /* monotonic, the same clock on all ranks */
 void test_sleep_us(int64_t us);
+void test_set_number(const char *name, long value); /* in the environment */
 
 /* splitmix64: the next number, and the next below n. */
 uint64_t test_random(uint64_t *state);

@@ -264,3 +264,16 @@ void machines_trouble(int machine, int delay_ms, int loss_percent) {
     lay_cable(machine, delay_ms, loss_percent);
   must_wait(child, "laying a bad cable");
 }
+
+void machines_set_environment(const char *address, int port, const char *secret) {
+  struct test_rank *self = test_self();
+  int local_size = 0;
+  for (int r = 0; r < self->size; r++)
+    local_size += machines_of(r, self->size) == machines_of(self->rank, self->size);
+  test_set_number("RANK", self->rank);
+  test_set_number("WORLD_SIZE", self->size);
+  test_set_number("LOCAL_WORLD_SIZE", local_size);
+  test_set_number("MASTER_PORT", port);
+  setenv("MASTER_ADDR", address, 1);
+  setenv("UNISONO_SECRET", secret, 1);
+}

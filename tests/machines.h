@@ -31,6 +31,9 @@ const char *machines_address(int machine);
 const char *machines_address6(int machine);
 bool machines_have_ipv6(void);
 
+/* This rank's environment as torchrun would set it, with rank 0 to be found there. */
+void machines_set_environment(const char *address, int port, const char *secret);
+
 /* Cuts a machine off and joins it again, or lets what comes and goes be late and partly lost, to the end of
  * the program. From any rank. */
 void machines_cut(int machine);

@@ -35,7 +35,7 @@ static void fetch(const unisono_comm *comm, const struct uni_lane *lane, int sen
   if (run->plan.hands_over && uni_part_is_staged(comm, sender, part))
     uni_handover_read(run->handover, lane == run->lanes, target, (void *)(uintptr_t)source, part->bytes,
                       &comm->places[comm->rank].reads);
-  else if (run->plan.streams && comm->kernels->stream && target != source)
+  else if (run->plan.streams && target != source)
     comm->kernels->stream(target, source, part->bytes);
   else if (target != source) /* in place */
     memcpy(target, source, part->bytes);
@@ -66,7 +66,7 @@ static void help(const unisono_comm *comm, struct uni_lane *lane, const struct u
   const char *source = (const char *)run->call.send + part.from + helped.from;
   if (bytes == 0)
     return;
-  if (run->plan.streams && comm->kernels->stream)
+  if (run->plan.streams)
     comm->kernels->stream(target, source, bytes);
   else
     uni_outflow_copy(lane->outflow.helps, comm->kernels->stream, target, source, bytes);

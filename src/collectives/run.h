@@ -40,7 +40,7 @@ struct uni_plan {
   bool gathers;    /* results are copied from their owners in a step of their own */
   bool hands_over; /* what is staged has one reader, on a processor of its own */
   bool helps;      /* pull: a root copies its share of what goes to or from it, and the others theirs */
-  bool streams;    /* pull: what is copied does not stay in the caches */
+  bool streams;    /* pull: copies go past the caches, which they would overflow */
   bool together;   /* ranks read each other's buffers: nobody leaves before all are done */
   size_t room;     /* bytes of a stage that a chunk takes */
   size_t turns;    /* rooms in a stage */

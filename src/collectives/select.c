@@ -328,7 +328,7 @@ void uni_select_plan(unisono_comm *comm) {
     return;
   }
   plan->helps = covered && uni_kind_has_root(run->call.kind);
-  plan->streams = covered && overflows_cache(comm);
+  plan->streams = covered && comm->kernels->stream && overflows_cache(comm);
   plan->algorithm = covered ? UNI_PULL : plan->by_levels && !plan->together ? UNI_BY_LEVELS : UNI_STAGED;
   plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
 }

@@ -15,24 +15,8 @@
 
 enum { PORT = 29500, STRANGERS = 200 };
 
-static void set_number(const char *name, long value) {
-  char text[32];
-  snprintf(text, sizeof text, "%ld", value);
-  CHECK(setenv(name, text, 1) == 0);
-}
-
-/* As torchrun would. */
 static void set_environment(const char *secret) {
-  struct test_rank *self = test_self();
-  int local_size = 0;
-  for (int r = 0; r < self->size; r++)
-    local_size += machines_of(r, self->size) == machines_of(self->rank, self->size);
-  set_number("RANK", self->rank);
-  set_number("WORLD_SIZE", self->size);
-  set_number("LOCAL_WORLD_SIZE", local_size);
-  set_number("MASTER_PORT", PORT);
-  setenv("MASTER_ADDR", machines_address(0), 1);
-  setenv("UNISONO_SECRET", secret, 1);
+  machines_set_environment(machines_address(0), PORT, secret);
 }
 
 static void meet_and_work(void) {

@@ -8,12 +8,6 @@
 #include "harness.h"
 #include "machines.h"
 
-static void set_number(const char *name, long value) {
-  char text[32];
-  snprintf(text, sizeof text, "%ld", value);
-  CHECK(setenv(name, text, 1) == 0);
-}
-
 /* This rank's mounts become its own, on the machine of all. */
 static void part_mounts(void) {
   machines_enter(0);
@@ -43,10 +37,10 @@ static void test_environment(void) {
   struct test_rank *self = test_self();
   unisono_comm *comm;
   part_mounts();
-  set_number("RANK", self->rank);
-  set_number("WORLD_SIZE", self->size);
-  set_number("LOCAL_WORLD_SIZE", 1);
-  set_number("MASTER_PORT", 29500);
+  test_set_number("RANK", self->rank);
+  test_set_number("WORLD_SIZE", self->size);
+  test_set_number("LOCAL_WORLD_SIZE", 1);
+  test_set_number("MASTER_PORT", 29500);
   setenv("MASTER_ADDR", machines_address(0), 1);
   setenv("UNISONO_SECRET", "a secret", 1);
   CHECK_OK(unisono_comm_init_env(&comm, NULL));

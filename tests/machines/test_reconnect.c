@@ -162,25 +162,9 @@ static void start_relay(const struct plan *plan) {
 
 /* ---- the ranks */
 
-static void set_number(const char *name, long value) {
-  char text[32];
-  snprintf(text, sizeof text, "%ld", value);
-  CHECK(setenv(name, text, 1) == 0);
-}
-
-/* As torchrun would. */
 static void set_environment(const char *address) {
-  struct test_rank *self = test_self();
-  int local_size = 0;
-  for (int r = 0; r < self->size; r++)
-    local_size += machines_of(r, self->size) == machines_of(self->rank, self->size);
-  set_number("RANK", self->rank);
-  set_number("WORLD_SIZE", self->size);
-  set_number("LOCAL_WORLD_SIZE", local_size);
-  set_number("MASTER_PORT", PORT);
-  setenv("MASTER_ADDR", address, 1);
-  setenv("UNISONO_SECRET", "a secret", 1);
-  set_number("UNISONO_TIMEOUT", test_slow_ms(30000) / 1000);
+  machines_set_environment(address, PORT, "a secret");
+  test_set_number("UNISONO_TIMEOUT", test_slow_ms(30000) / 1000);
 }
 
 static bool is_first_of_second_machine(void) {
@@ -270,7 +254,7 @@ static void test_rank_twice(void) {
   struct test_rank *self = test_self();
   set_environment(machines_address(0));
   if (self->rank == self->size - 1)
-    set_number("RANK", self->size - 2);
+    test_set_number("RANK", self->size - 2);
   CHECK_STATUS(UNISONO_ERROR_INVALID, unisono_comm_init_env(&self->comm, NULL));
   CHECK_WORDS("rank 2 was given to two processes");
 }
