@@ -37,9 +37,11 @@ static void stage_first_chunk(unisono_comm *comm) {
   uni_stage_begin(comm, run->plan.chunk * uni_select_rooms(comm, run->call.kind));
   run->plan.has_edges = false;
   run->plan.hands_over = uni_select_hands_over(comm, run->call.kind);
+  bool stages = bytes > 0 && !uni_view_covers(&run->send[comm->rank], 0, bytes);
   if (run->plan.hands_over)
-    uni_handover_begin(run->handover, run->plan.chunk);
-  if (bytes == 0 || uni_view_covers(&run->send[comm->rank], 0, bytes))
+    uni_handover_begin(run->handover, uni_kind_is_v(run->call.kind) ? run->plan.chunk : run->call.block,
+                       stages);
+  if (!stages)
     return;
   for (uint32_t i = 0; i < run->plan.lanes; i++) {
     struct uni_chunk chunk = uni_chunk_of(comm, &run->lanes[i], 0);
@@ -98,8 +100,10 @@ static void arrive_with_buffers(unisono_comm *comm, struct uni_arrival *line) {
   uni_set_up_lanes(comm);
   stage_first_chunk(comm);
   uni_reclaim_begin(comm);
-  if (run->plan.hands_over)
+  if (run->plan.hands_over) {
     run->send_ref.way = run->handover->turn.way == UNI_OUTFLOW_STREAM;
+    run->send_ref.timed = run->handover->turn.timed;
+  }
   line->send = run->send_ref;
   line->recv = run->recv_ref;
 }

@@ -33,7 +33,7 @@ static bool view_peers(unisono_comm *comm) {
     size_t recv = uni_call_recv_bytes(&run->call, comm->size, r);
     struct uni_ref send_ref = line->send, recv_ref = line->recv; /* copied once, then checked */
     if (run->plan.hands_over)
-      run->handover->peer_way = send_ref.way;
+      run->handover->peer = (struct uni_turn){.way = send_ref.way, .timed = send_ref.timed};
     if (!uni_view_of(comm, r, send_ref, run->send_bytes[r], NULL, &run->send[r]) ||
         !uni_view_of(comm, r, recv_ref, recv, NULL, &run->recv[r])) {
       report_unreachable(comm, r);

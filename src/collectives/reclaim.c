@@ -63,7 +63,7 @@ void uni_reclaim_met(unisono_comm *comm) {
 }
 
 static void choose(struct uni_trial *trial) {
-  uint64_t taken = trial->cost[trial->way], other = trial->cost[1 - trial->way];
+  uint64_t taken = trial->cost[trial->way].ps, other = trial->cost[1 - trial->way].ps;
   if (taken && other && other * 100 < taken * (100 - GAIN_PERCENT))
     trial->way = 1 - trial->way;
 }

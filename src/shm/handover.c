@@ -10,9 +10,11 @@ enum {
   TOUCHED_MOST = 64 << 10 /* bytes: of larger ones the lines leave the nearest caches by themselves */
 };
 
-void uni_handover_begin(struct uni_handover *h, size_t chunk) {
-  h->class = uni_trial_class(chunk < UNI_TRIAL_LEAST ? UNI_TRIAL_LEAST : chunk);
-  h->turn = uni_trial_begin(&h->writes[h->class]);
+/* Only an operation that stages something takes a turn: else a try might always meet one that does not. */
+void uni_handover_begin(struct uni_handover *h, size_t block, bool writes) {
+  h->class = uni_trial_class(block < UNI_TRIAL_LEAST ? UNI_TRIAL_LEAST : block);
+  h->peer = (struct uni_turn){.way = UNI_OUTFLOW_PLAIN};
+  h->turn = writes ? uni_trial_begin(&h->writes[h->class]) : h->peer;
 }
 
 /* What both ranks have to do together decides. */
@@ -20,9 +22,9 @@ static void choose(struct uni_trial *writes, const _Atomic uint32_t *theirs) {
   uint64_t both[UNI_WAYS];
   for (int way = 0; way < UNI_WAYS; way++) {
     uint32_t read = atomic_load_explicit(&theirs[way], memory_order_relaxed); /* a hint: orders nothing */
-    if (!writes->cost[way] || !read)
+    if (!writes->cost[way].ps || !read)
       return;
-    both[way] = (uint64_t)writes->cost[way] + read;
+    both[way] = (uint64_t)writes->cost[way].ps + read;
   }
   if (both[writes->way] > both[1 - writes->way] + GAIN)
     writes->way = 1 - writes->way;
@@ -30,7 +32,7 @@ static void choose(struct uni_trial *writes, const _Atomic uint32_t *theirs) {
 
 void uni_handover_write(struct uni_handover *h, bool is_timed, uni_stream_fn stream, void *to,
                         const void *from, size_t bytes, const struct uni_handover_reads *theirs) {
-  is_timed = is_timed && h->turn.timed;
+  is_timed = is_timed && h->turn.timed && bytes >= UNI_TRIAL_LEAST;
   int64_t began = is_timed ? uni_now() : 0;
   if (h->turn.way == UNI_OUTFLOW_STREAM && stream)
     stream(to, from, bytes);
@@ -44,19 +46,19 @@ void uni_handover_write(struct uni_handover *h, bool is_timed, uni_stream_fn str
 }
 
 static bool touches(const struct uni_handover *h, size_t bytes) {
-  return h->peer_way == UNI_OUTFLOW_PLAIN && bytes <= TOUCHED_MOST;
+  return h->peer.way == UNI_OUTFLOW_PLAIN && bytes <= TOUCHED_MOST;
 }
 
 static void note(struct uni_handover *h, int64_t began, size_t bytes, struct uni_handover_reads *mine) {
-  uint32_t *cost = &h->reads[h->class][h->peer_way];
-  if (!began)
+  struct uni_sample *cost = &h->reads[h->class][h->peer.way];
+  if (!began || bytes < UNI_TRIAL_LEAST)
     return;
   uni_trial_learn(cost, began, bytes);
-  atomic_store_explicit(&mine->ps[h->class][h->peer_way], *cost, memory_order_relaxed);
+  atomic_store_explicit(&mine->ps[h->class][h->peer.way], cost->ps, memory_order_relaxed);
 }
 
 int64_t uni_handover_read_begins(const struct uni_handover *h, bool is_timed) {
-  return is_timed && h->turn.timed ? uni_now() : 0;
+  return is_timed && h->peer.timed ? uni_now() : 0;
 }
 
 void uni_handover_read_ends(struct uni_handover *h, int64_t began, void *block, size_t bytes,

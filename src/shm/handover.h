@@ -6,8 +6,8 @@
  * up. By streamed stores the reader fetches from memory, and leaves it at that. Where processors share a
  * cache the first is less work for both together, where they do not the second is, and a virtual machine's
  * processors move from the one state to the other while it runs: so both sides' work is timed now and then,
- * as in trial.h. The writer decides, for one operation at a time, and says so in its arrival line; the
- * reader tells what the reading took (struct uni_place). */
+ * as in trial.h. The writer decides, for one operation at a time, and says in its arrival line which way it
+ * takes and whether that is timed; the reader tells what the reading took (struct uni_place). */
 #ifndef UNI_SHM_HANDOVER_H
 #define UNI_SHM_HANDOVER_H
 
@@ -22,16 +22,15 @@ struct uni_handover_reads {
 
 struct uni_handover {
   struct uni_trial writes[UNI_TRIAL_CLASSES];
-  uint32_t reads[UNI_TRIAL_CLASSES][UNI_WAYS];
+  struct uni_sample reads[UNI_TRIAL_CLASSES][UNI_WAYS];
   /* of the operation */
   int class;
-  struct uni_turn turn;
-  int peer_way;
+  struct uni_turn turn; /* how this rank writes */
+  struct uni_turn peer; /* how the other does: to be filled in from its arrival line */
 };
 
-/* An operation begins, whose chunks have so many bytes. Both ranks do the same, so the same turns are timed.
- * How this rank writes is handover->turn.way from here on. */
-void uni_handover_begin(struct uni_handover *handover, size_t chunk);
+/* An operation begins, on blocks of so many bytes, of which this rank writes some, or none. */
+void uni_handover_begin(struct uni_handover *handover, size_t block, bool writes);
 
 /* Copies a block into the stage. is_timed: one thread at a time may say so. theirs: the reader's words. */
 void uni_handover_write(struct uni_handover *handover, bool is_timed, uni_stream_fn stream, void *to,

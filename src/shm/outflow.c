@@ -18,7 +18,7 @@ bool uni_outflow_prefers_stream(uint32_t plain, uint32_t stream) {
 }
 
 static void choose(struct uni_trial *trial) {
-  uint32_t plain = trial->cost[UNI_OUTFLOW_PLAIN], stream = trial->cost[UNI_OUTFLOW_STREAM];
+  uint32_t plain = trial->cost[UNI_OUTFLOW_PLAIN].ps, stream = trial->cost[UNI_OUTFLOW_STREAM].ps;
   if (plain && stream)
     trial->way = uni_outflow_prefers_stream(plain, stream) ? UNI_OUTFLOW_STREAM : UNI_OUTFLOW_PLAIN;
 }

@@ -33,22 +33,27 @@ static uint64_t ps_a_byte(int64_t began, size_t bytes) {
   return (uint64_t)(uni_now() - began) * 1000 / bytes;
 }
 
-/* Falls at once and rises slowly: what delays a use now and then is not its cost. */
-void uni_trial_learn(uint32_t *cost, int64_t began, size_t bytes) {
-  uint64_t measured = ps_a_byte(began, bytes);
-  if (measured > UINT32_MAX / 2)
-    return;
-  if (*cost == 0 || measured < *cost)
-    *cost = (uint32_t)measured + 1;
-  else
-    *cost += (uint32_t)(measured - *cost) / 8;
+static uint32_t median(const uint32_t v[3]) {
+  uint32_t low = v[0] < v[1] ? v[0] : v[1], high = v[0] < v[1] ? v[1] : v[0];
+  return v[2] < low ? low : v[2] > high ? high : v[2];
+}
+
+/* One time that was delayed, or that found its lines where they seldom are, is not the cost. */
+void uni_trial_learn(struct uni_sample *cost, int64_t began, size_t bytes) {
+  uint64_t measured = ps_a_byte(began, bytes) + 1;
+  uint32_t *last = cost->last;
+  last[cost->learnt++ % 3] = (uint32_t)(measured < UINT32_MAX / 2 ? measured : UINT32_MAX / 2);
+  cost->ps = cost->learnt >= 3                        ? median(last)
+             : cost->learnt == 2 && last[1] > last[0] ? last[0]
+                                                      : last[cost->learnt - 1];
 }
 
 /* A use that was delayed counts as a dear one, not for all that it took. */
-void uni_trial_average(uint32_t *cost, int64_t began, size_t bytes) {
+void uni_trial_average(struct uni_sample *cost, int64_t began, size_t bytes) {
   enum { WEIGHT = 4, DELAYED = 2 };
-  uint64_t measured = ps_a_byte(began, bytes) + 1, most = *cost ? (uint64_t)*cost * DELAYED : UINT32_MAX / 8;
+  uint64_t measured = ps_a_byte(began, bytes) + 1,
+           most = cost->ps ? (uint64_t)cost->ps * DELAYED : UINT32_MAX / 8;
   measured = measured < most ? measured : most;
-  uint64_t average = *cost ? ((uint64_t)*cost * (WEIGHT - 1) + measured) / WEIGHT : measured;
-  *cost = (uint32_t)(average < UINT32_MAX / 8 ? average : UINT32_MAX / 8);
+  uint64_t average = cost->ps ? ((uint64_t)cost->ps * (WEIGHT - 1) + measured) / WEIGHT : measured;
+  cost->ps = (uint32_t)(average < UINT32_MAX / 8 ? average : UINT32_MAX / 8);
 }

@@ -14,11 +14,18 @@ enum {
   UNI_TRIAL_CLASSES = 16     /* powers of two from there on; the last one is for all that is more */
 };
 
+/* What a way takes. */
+struct uni_sample {
+  uint32_t ps; /* picoseconds a byte, as last judged; 0: not known yet */
+  uint32_t learnt;
+  uint32_t last[3];
+};
+
 /* What is known of the ways, for one class of sizes. All zero at first. */
 struct uni_trial {
   int way; /* the better one, as whoever times them finds */
   uint32_t turns;
-  uint32_t cost[UNI_WAYS]; /* picoseconds a byte; 0: not known yet */
+  struct uni_sample cost[UNI_WAYS];
 };
 
 /* One use: which way it shall take, and when it began if it is timed. */
@@ -34,10 +41,9 @@ int uni_trial_class(size_t bytes);
 /* Ranks that do the same take the same turns at the same time. */
 struct uni_turn uni_trial_begin(struct uni_trial *trial);
 
-/* What is learnt of a cost, in picoseconds a byte, from `bytes` whose work began then and is done: of the
- * least that it takes, or of what it takes on the average, where that is sometimes much and sometimes little.
- */
-void uni_trial_learn(uint32_t *cost, int64_t began, size_t bytes);
-void uni_trial_average(uint32_t *cost, int64_t began, size_t bytes);
+/* What is learnt of a cost from `bytes` whose work began then and is done: the median of the last three times,
+ * or what it takes on the average, where that is sometimes much and sometimes little. */
+void uni_trial_learn(struct uni_sample *cost, int64_t began, size_t bytes);
+void uni_trial_average(struct uni_sample *cost, int64_t began, size_t bytes);
 
 #endif

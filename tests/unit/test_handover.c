@@ -30,7 +30,7 @@ static int take_turns(void) {
   for (int i = 0; i < 2 * TURNS; i++) {
     if (i == TURNS)
       streamed = 0;
-    uni_handover_begin(&handover, BYTES);
+    uni_handover_begin(&handover, BYTES, true);
     memset(from, i, BYTES);
     uni_handover_write(&handover, true, stream, stage, from, BYTES, &theirs);
     CHECK(memcmp(from, stage, BYTES) == 0);
@@ -49,7 +49,7 @@ static void test_readers_word_decides(void) {
 static void test_no_streams(void) {
   say(1000000, 1);
   for (int i = 0; i < TURNS; i++) {
-    uni_handover_begin(&handover, BYTES);
+    uni_handover_begin(&handover, BYTES, true);
     memset(from, i, BYTES);
     uni_handover_write(&handover, true, NULL, stage, from, BYTES, &theirs);
     CHECK(memcmp(from, stage, BYTES) == 0);
@@ -62,11 +62,12 @@ static void test_reading(void) {
   static struct uni_handover_reads mine;
   int class = uni_trial_class(BYTES);
   for (int streams = 0; streams < 2; streams++) {
-    handover.peer_way = streams;
     for (int i = 0; i < TURNS; i++) {
       memset(stage, i + streams, BYTES);
       memcpy(before, stage, BYTES);
-      uni_handover_begin(&handover, BYTES);
+      uni_handover_begin(&handover, BYTES, false);
+      CHECK(!handover.turn.timed);
+      handover.peer = (struct uni_turn){.way = streams, .timed = true};
       uni_handover_read(&handover, true, to, stage, BYTES, &mine);
       CHECK(memcmp(to, before, BYTES) == 0 && memcmp(stage, before, BYTES) == 0);
     }
