@@ -32,11 +32,12 @@ static void fetch(const unisono_comm *comm, const struct uni_lane *lane, int sen
                   const struct uni_part *part, const void *source) {
   const struct uni_run *run = &comm->run;
   char *target = (char *)run->call.recv + part->to;
+  uni_stream_fn stream = run->plan.streams ? comm->kernels->stream : NULL;
   if (run->plan.hands_over && uni_part_is_staged(comm, sender, part))
-    uni_handover_read(run->handover, lane == run->lanes, target, (void *)(uintptr_t)source, part->bytes,
-                      &comm->places[comm->rank].reads);
-  else if (run->plan.streams && target != source)
-    comm->kernels->stream(target, source, part->bytes);
+    uni_handover_read(run->handover, lane == run->lanes, stream, target, (void *)(uintptr_t)source,
+                      part->bytes, &comm->places[comm->rank].reads);
+  else if (stream && target != source)
+    stream(target, source, part->bytes);
   else if (target != source) /* in place */
     memcpy(target, source, part->bytes);
 }

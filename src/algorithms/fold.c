@@ -102,19 +102,6 @@ static void fold(const unisono_comm *comm, struct places to, const void **inputs
     uni_fold_call(&comm->run.call, to.out, to.n, inputs, (size_t)comm->size, bytes);
 }
 
-/* reduce_scatter: what the peer has staged for this rank alone. */
-static void fold_handed_over(const unisono_comm *comm, const struct uni_lane *lane, struct places to,
-                             const void **inputs, const struct uni_part *mine) {
-  struct uni_handover *handover = comm->run.handover;
-  int peer = 1 - comm->rank;
-  const void *block = inputs[peer];
-  int64_t began = uni_handover_read_begins(handover, lane == comm->run.lanes);
-  fold(comm, to, inputs, mine->bytes, false);
-  if (uni_part_is_staged(comm, peer, mine))
-    uni_handover_read_ends(handover, began, (void *)(uintptr_t)block, mine->bytes,
-                           &comm->places[comm->rank].reads);
-}
-
 void uni_fold_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk) {
   size_t index = (size_t)(lane - comm->run.lanes), n = (size_t)comm->size;
   const void **inputs = comm->run.inputs + index * n;
@@ -131,9 +118,7 @@ void uni_fold_chunk(const unisono_comm *comm, struct uni_lane *lane, const struc
     struct uni_turn turn = uni_trial_begin(trial);
     fold(comm, to, inputs, mine.bytes, turn.way == UNI_OUTFLOW_STREAM);
     uni_outflow_end(trial, &turn, mine.bytes);
-  } else if (comm->run.plan.hands_over)
-    fold_handed_over(comm, lane, to, inputs, &mine);
-  else
+  } else
     fold(comm, to, inputs, mine.bytes, to.is_staged && uni_outflow_streams(&lane->outflow, mine.bytes));
 }
 

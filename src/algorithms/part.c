@@ -127,6 +127,5 @@ const void *uni_part_source(const unisono_comm *comm, const struct uni_lane *lan
     return (const char *)run->call.send + part->from;
   if (!uni_part_is_staged(comm, sender, part))
     return run->send[sender].base + part->from;
-  uint32_t index = (uint32_t)(lane - run->lanes);
-  return uni_stage_place(comm, sender, index, UNI_STAGE_IN, chunk->index) + part->stage;
+  return uni_stage_part(comm, lane, chunk, sender, comm->rank, part);
 }

@@ -20,6 +20,12 @@ void uni_stage_begin(unisono_comm *comm, size_t room);
 void uni_stage_advance(unisono_comm *comm);
 char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int which, uint64_t chunk);
 
+/* Where the sender stages its part for the reader. Two ranks that send each other something trade rooms: a
+ * rank writes where it has read last, so the lines are in its caches, and nobody else is to read them any
+ * more. */
+char *uni_stage_part(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk,
+                     int sender, int reader, const struct uni_part *part);
+
 void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_copy_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);
 void uni_fold_chunk(const unisono_comm *comm, struct uni_lane *lane, const struct uni_chunk *chunk);

@@ -36,6 +36,7 @@ static void stage_first_chunk(unisono_comm *comm) {
   run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
   uni_stage_begin(comm, run->plan.chunk * uni_select_rooms(comm, run->call.kind));
   run->plan.has_edges = false;
+  run->plan.trades = uni_select_trades(comm, run->call.kind);
   run->plan.hands_over = uni_select_hands_over(comm, run->call.kind);
   bool stages = bytes > 0 && !uni_view_covers(&run->send[comm->rank], 0, bytes);
   if (run->plan.hands_over)

@@ -39,8 +39,9 @@ struct uni_plan {
   bool returns;    /* results go into the stages that their inputs came from, where that was a stage */
   bool gathers;    /* results are copied from their owners in a step of their own */
   bool hands_over; /* what is staged has one reader, on a processor of its own */
+  bool trades;     /* what is staged goes by way of traded rooms */
   bool helps;      /* pull: a root copies its share of what goes to or from it, and the others theirs */
-  bool streams;    /* pull: copies go past the caches, which they would overflow */
+  bool streams;    /* copies to receive buffers go past the caches, which they would overflow */
   bool together;   /* ranks read each other's buffers: nobody leaves before all are done */
   size_t room;     /* bytes of a stage that a chunk takes */
   size_t turns;    /* rooms in a stage */
@@ -69,6 +70,7 @@ struct uni_run {
   uint64_t steps; /* base of the step counters */
   bool stages_mapped; /* see uni_stage_map */
   size_t staged;      /* where in a stage the last chunk, or payload, ended */
+  uint64_t traded;    /* how often rooms have been traded: odd, and each rank of a pair has the other's */
 
   /* of the operation */
   _Atomic uint64_t moves; /* counts what has moved, so that who waits starts to spin anew */

@@ -51,10 +51,14 @@ static size_t crossing(uint64_t fixed, uint64_t line) {
 
 /* Inline, every rank writes its block, reads all others' and folds all. Where the buffers turn out to be
  * shared, a rank reads its slice of each, writes it to each, and folds no more; for that it takes two turns.
- * Where results return, half of it is written, and half is folded, for one turn. */
+ * Where results return, half of it is written, and half is folded, for one turn. Where two ranks trade rooms,
+ * a line that is read and written here stays in this rank's caches, for the work of a plan, which is less
+ * than a turn. */
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
+  if (n == 2 && !uni_kind_has_root(kind) && !uni_kind_shares_result(kind))
+    return crossing(p.turn / 2, p.write + p.read);
   if (!uni_kind_shares_result(kind))
     return crossing(2 * p.turn, p.write); /* a copy that a shared buffer does not need */
   size_t pushed = crossing(2 * p.turn * n, p.write + p.read * others * others + p.fold * others * n);
@@ -158,12 +162,23 @@ bool uni_select_returns(const unisono_comm *comm) {
 }
 
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
-  return comm->size == 2 && !comm->world->settings.crowded && !uni_kind_shares_result(kind);
+  return comm->size == 2 && !comm->world->settings.crowded && uni_kind_has_root(kind) &&
+         !uni_kind_shares_result(kind);
+}
+
+bool uni_select_trades(const unisono_comm *comm, enum uni_kind kind) {
+  if (comm->run.plan.by_levels || uni_kind_shares_result(kind) || uni_kind_has_root(kind))
+    return false;
+  return comm->size == 2 || uni_kind_scatters(kind);
 }
 
 /* By way of the stages no rank has to wait until the others are through with its buffers: a step less. */
 bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
-  if (call->kind != UNI_ALL_REDUCE || comm->world->settings.algorithm != UNI_AUTO)
+  if (comm->world->settings.algorithm != UNI_AUTO)
+    return false;
+  if (call->kind == UNI_ALL_GATHER || call->kind == UNI_ALL_TO_ALL)
+    return uni_select_returns(comm) && call->block <= (size_t)HIDDEN_UNTIL;
+  if (call->kind != UNI_ALL_REDUCE)
     return false;
   return uni_select_returns(comm) ? call->block <= (size_t)HIDDEN_UNTIL
                                   : comm->world->settings.crowded && uni_select_one_shot(comm, call);
@@ -328,7 +343,7 @@ void uni_select_plan(unisono_comm *comm) {
     return;
   }
   plan->helps = covered && uni_kind_has_root(run->call.kind);
-  plan->streams = covered && comm->kernels->stream && overflows_cache(comm);
+  plan->streams = comm->kernels->stream && overflows_cache(comm);
   plan->algorithm = covered ? UNI_PULL : plan->by_levels && !plan->together ? UNI_BY_LEVELS : UNI_STAGED;
   plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
 }

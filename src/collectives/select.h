@@ -35,6 +35,9 @@ bool uni_select_by_levels(const unisono_comm *comm, const struct uni_call *call)
 /* Is what is staged read by one rank only, on a processor of its own? */
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind);
 
+/* Do pairs of ranks trade the rooms of what they stage for each other? */
+bool uni_select_trades(const unisono_comm *comm, enum uni_kind kind);
+
 /* Is it so little that a rank does not show its buffers, though they are shared? */
 bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call);
 

@@ -5,10 +5,7 @@
 #include "clock.h"
 #include "shm/touch.h"
 
-enum {
-  GAIN = 10,              /* picoseconds a byte: less is not worth a change */
-  TOUCHED_MOST = 64 << 10 /* bytes: of larger ones the lines leave the nearest caches by themselves */
-};
+enum { GAIN = 10 }; /* picoseconds a byte: less is not worth a change */
 
 /* Only an operation that stages something takes a turn: else a try might always meet one that does not. */
 void uni_handover_begin(struct uni_handover *h, size_t block, bool writes) {
@@ -30,23 +27,23 @@ static void choose(struct uni_trial *writes, const _Atomic uint32_t *theirs) {
     writes->way = 1 - writes->way;
 }
 
+static void copy(uni_stream_fn stream, void *to, const void *from, size_t bytes) {
+  if (stream)
+    stream(to, from, bytes);
+  else
+    memcpy(to, from, bytes);
+}
+
 void uni_handover_write(struct uni_handover *h, bool is_timed, uni_stream_fn stream, void *to,
                         const void *from, size_t bytes, const struct uni_handover_reads *theirs) {
   is_timed = is_timed && h->turn.timed && bytes >= UNI_TRIAL_LEAST;
   int64_t began = is_timed ? uni_now() : 0;
-  if (h->turn.way == UNI_OUTFLOW_STREAM && stream)
-    stream(to, from, bytes);
-  else
-    memcpy(to, from, bytes);
+  copy(h->turn.way == UNI_OUTFLOW_STREAM ? stream : NULL, to, from, bytes);
   if (!is_timed)
     return;
   atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor, not only its sight */
   uni_trial_learn(&h->writes[h->class].cost[h->turn.way], began, bytes);
   choose(&h->writes[h->class], theirs->ps[h->class]);
-}
-
-static bool touches(const struct uni_handover *h, size_t bytes) {
-  return h->peer.way == UNI_OUTFLOW_PLAIN && bytes <= TOUCHED_MOST;
 }
 
 static void note(struct uni_handover *h, int64_t began, size_t bytes, struct uni_handover_reads *mine) {
@@ -57,27 +54,16 @@ static void note(struct uni_handover *h, int64_t began, size_t bytes, struct uni
   atomic_store_explicit(&mine->ps[h->class][h->peer.way], cost->ps, memory_order_relaxed);
 }
 
-int64_t uni_handover_read_begins(const struct uni_handover *h, bool is_timed) {
-  return is_timed && h->peer.timed ? uni_now() : 0;
-}
-
-void uni_handover_read_ends(struct uni_handover *h, int64_t began, void *block, size_t bytes,
-                            struct uni_handover_reads *mine) {
-  if (touches(h, bytes))
-    uni_touch(block, bytes);
-  note(h, began, bytes, mine);
-}
-
-void uni_handover_read(struct uni_handover *h, bool is_timed, void *to, void *block, size_t bytes,
-                       struct uni_handover_reads *mine) {
+void uni_handover_read(struct uni_handover *h, bool is_timed, uni_stream_fn stream, void *to, void *block,
+                       size_t bytes, struct uni_handover_reads *mine) {
   enum { PIECE = 4 << 10 }; /* is touched while it is in the nearest cache */
-  int64_t began = uni_handover_read_begins(h, is_timed);
-  if (!touches(h, bytes))
-    memcpy(to, block, bytes);
+  int64_t began = is_timed && h->peer.timed ? uni_now() : 0;
+  if (h->peer.way == UNI_OUTFLOW_STREAM)
+    copy(stream, to, block, bytes);
   else
     for (size_t at = 0, n; at < bytes; at += n) {
       n = bytes - at < PIECE ? bytes - at : PIECE;
-      memcpy((char *)to + at, (char *)block + at, n);
+      copy(stream, (char *)to + at, (char *)block + at, n);
       uni_touch((char *)block + at, n);
     }
   note(h, began, bytes, mine);

@@ -36,13 +36,8 @@ void uni_handover_begin(struct uni_handover *handover, size_t block, bool writes
 void uni_handover_write(struct uni_handover *handover, bool is_timed, uni_stream_fn stream, void *to,
                         const void *from, size_t bytes, const struct uni_handover_reads *theirs);
 
-/* Copies a block out of the peer's stage. */
-void uni_handover_read(struct uni_handover *handover, bool is_timed, void *to, void *block, size_t bytes,
-                       struct uni_handover_reads *mine);
-
-/* The same for who reads the block in another way: before, and after. */
-int64_t uni_handover_read_begins(const struct uni_handover *handover, bool is_timed);
-void uni_handover_read_ends(struct uni_handover *handover, int64_t began, void *block, size_t bytes,
-                            struct uni_handover_reads *mine);
+/* Copies a block out of the peer's stage, past the caches if there is a way to do so. */
+void uni_handover_read(struct uni_handover *handover, bool is_timed, uni_stream_fn stream, void *to,
+                       void *block, size_t bytes, struct uni_handover_reads *mine);
 
 #endif

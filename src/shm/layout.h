@@ -6,6 +6,7 @@
  *   channels[size][size]        point to point, by sender and receiver
  *   rings[size][size]           their lines, written by the sender
  *   stages[size][lanes][2]      private data on its way, and results, written by its rank
+ *   traded[size][lanes]         data on its way between pairs of ranks, which trade their rooms: see steps.h
  *
  * All of it is zero at first. Sequence numbers and steps only grow, so nothing is ever set back. */
 #ifndef UNI_SHM_LAYOUT_H
@@ -100,7 +101,7 @@ struct uni_layout {
   size_t stage_bytes; /* the largest chunk in a stage */
   size_t stage_ring;  /* a stage: some chunks, one behind the other */
   size_t ring_bytes;  /* a power of two */
-  size_t ranks, places, steps, counts, survivors, channels, rings, stages, total; /* offsets, and the whole */
+  size_t ranks, places, steps, counts, survivors, channels, rings, stages, traded, total; /* offsets */
 };
 
 struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes);

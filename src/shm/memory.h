@@ -19,9 +19,9 @@ struct uni_ref {
   uint64_t offset : 61; /* in the segment, of the buffer's byte `head` */
   uint64_t way : 1;     /* words that a rank sends along: see reclaim.h, handover.h */
   uint64_t timed : 1;
-  uint64_t whole : 1;   /* the last page holds nothing but this buffer, even where it ends inside */
-  uint32_t segment;     /* UNI_PRIVATE: not reachable */
-  uint16_t head, tail;  /* bytes at the start and at the end that are not in the segment: less than a page */
+  uint64_t whole : 1;  /* the last page holds nothing but this buffer, even where it ends inside */
+  uint32_t segment;    /* UNI_PRIVATE: not reachable */
+  uint16_t head, tail; /* bytes at the start and at the end that are not in the segment: less than a page */
 };
 _Static_assert(sizeof(struct uni_ref) == 16, "two of them ride in an arrival line");
 

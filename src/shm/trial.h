@@ -41,8 +41,8 @@ int uni_trial_class(size_t bytes);
 /* Ranks that do the same take the same turns at the same time. */
 struct uni_turn uni_trial_begin(struct uni_trial *trial);
 
-/* What is learnt of a cost from `bytes` whose work began then and is done: the median of the last three times,
- * or what it takes on the average, where that is sometimes much and sometimes little. */
+/* What is learnt of a cost from `bytes` whose work began then and is done: the median of the last three
+ * times, or what it takes on the average, where that is sometimes much and sometimes little. */
 void uni_trial_learn(struct uni_sample *cost, int64_t began, size_t bytes);
 void uni_trial_average(struct uni_sample *cost, int64_t began, size_t bytes);
 

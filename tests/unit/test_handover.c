@@ -68,7 +68,7 @@ static void test_reading(void) {
       uni_handover_begin(&handover, BYTES, false);
       CHECK(!handover.turn.timed);
       handover.peer = (struct uni_turn){.way = streams, .timed = true};
-      uni_handover_read(&handover, true, to, stage, BYTES, &mine);
+      uni_handover_read(&handover, true, NULL, to, stage, BYTES, &mine);
       CHECK(memcmp(to, before, BYTES) == 0 && memcmp(stage, before, BYTES) == 0);
     }
     CHECK(atomic_load(&mine.ps[class][streams]) > 0);
