@@ -36,20 +36,29 @@ char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int whi
   return uni_comm_stage(comm, rank, lane, which) + turn_of(plan, chunk) * plan->room;
 }
 
+/* Two chunks are alive at a time, so a pair has two rooms on either side; the third chunk goes to the first
+ * one's room on the other side. */
+static uint64_t trades_before(const struct uni_run *run, uint64_t chunk) {
+  return run->traded + chunk / 2;
+}
+
 char *uni_stage_part(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk,
                      int sender, int reader, const struct uni_part *part) {
   const struct uni_run *run = &comm->run;
   uint32_t index = (uint32_t)(lane - run->lanes);
   if (!run->plan.trades)
     return uni_stage_place(comm, sender, index, UNI_STAGE_IN, chunk->index) + part->stage;
-  return (run->traded + chunk->index) % 2 ? uni_comm_traded(comm, reader, index, sender)
-                                          : uni_comm_traded(comm, sender, index, reader);
+  char *rooms = trades_before(run, chunk->index) % 2 ? uni_comm_traded(comm, reader, index, sender)
+                                                     : uni_comm_traded(comm, sender, index, reader);
+  return rooms + chunk->index % 2 * chunk->room;
 }
 
+/* A peer may still read the last chunk, where this rank wrote it: the next operation writes on the other
+ * side. */
 void uni_stage_advance(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
   if (run->plan.trades && run->plan.algorithm == UNI_STAGED)
-    run->traded += run->lanes[0].chunks;
+    run->traded = trades_before(run, run->lanes[0].chunks - 1) + 1;
   else if (run->plan.algorithm == UNI_STAGED || run->plan.algorithm == UNI_ONE_SHOT ||
            run->plan.algorithm == UNI_BY_LEVELS)
     run->staged = (turn_of(&run->plan, run->lanes[0].chunks - 1) + 1) * run->plan.room;

@@ -92,19 +92,14 @@ static bool check_pairs(unisono_comm *comm) {
   return true;
 }
 
-/* The first chunk is staged at the arrival. */
-static void stage(const unisono_comm *comm, struct uni_lane *lane, uint64_t step) {
-  if (step == 0 || step >= lane->chunks)
-    return;
-  struct uni_chunk chunk = uni_chunk_of(comm, lane, step);
-  uni_stage_chunk(comm, lane, &chunk);
-}
-
 static void do_step(unisono_comm *comm, struct uni_lane *lane, uint64_t at) {
   struct uni_run *run = &comm->run;
   uint64_t step = at - run->plan.lag; /* chunk k is staged in step k, worked on in k+1, gathered in k+2 */
-  if (!run->plan.trades)
-    stage(comm, lane, step);
+  if (step < lane->chunks) {
+    struct uni_chunk chunk = uni_chunk_of(comm, lane, step);
+    if (step > 0)
+      uni_stage_chunk(comm, lane, &chunk);
+  }
   if (run->plan.algorithm == UNI_BY_LEVELS) {
     uni_levels_step(comm, lane, step);
     return;
@@ -116,8 +111,6 @@ static void do_step(unisono_comm *comm, struct uni_lane *lane, uint64_t at) {
     else
       uni_copy_chunk(comm, lane, &chunk);
   }
-  if (run->plan.trades)
-    stage(comm, lane, step); /* where the chunk before has just been read */
   if (run->plan.gathers && step >= 2 && step <= lane->chunks + 1) {
     struct uni_chunk chunk = uni_chunk_of(comm, lane, step - 2);
     uni_gather_chunk(comm, lane, &chunk);
