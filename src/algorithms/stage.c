@@ -68,8 +68,8 @@ static void stage_part(const unisono_comm *comm, struct uni_lane *lane, char *to
                        const struct uni_part *part) {
   const struct uni_run *run = &comm->run;
   const char *from = (const char *)run->call.send + part->from;
-  if (run->plan.trades)
-    memcpy(to, from, part->bytes);
+  if (run->plan.trades && comm->size == 2)
+    memcpy(to, from, part->bytes); /* the lines are here; with more ranks they may be out of the caches */
   else if (run->plan.hands_over)
     uni_handover_write(run->handover, lane == run->lanes, comm->kernels->stream, to, from, part->bytes,
                        &comm->places[1 - comm->rank].reads);

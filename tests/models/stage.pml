@@ -2,18 +2,19 @@
  *
  * Stands for: arrive_with_buffers, publish_counts, stage_first_chunk (src/collectives/arrive.c); all_did,
  * check_pairs, do_step, publish_step, uni_run_advance, settle (run.c); view_peers and the steps of
- * uni_make_plan (plan.c); uni_stage_begin, uni_stage_advance, uni_stage_place (src/algorithms/stage.c).
+ * uni_make_plan (plan.c); uni_stage_begin, uni_stage_advance, uni_stage_place, uni_stage_part (src/algorithms/stage.c).
  *
  * Reduced: one lane. All buffers are private, so nobody waits for all at the end (plan.together is false). A
  * ring has two turns, where the library's have four or more: two are what the design needs, and three where
  * results return into the stages that their inputs came from, which is a variant. In the other one the readers of
- * what is copied write it back (src/shm/handover.c). Rooms are of one
- * size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
- * chunks (three, where results return) and is a reduction (with results gathered), a copy, or a v-collective (with
+ * what is copied write it back (src/shm/handover.c), and in a third one what is copied goes by way of traded rooms
+ * (uni_stage_part). Rooms are of one size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
+ * chunks (three, where results return or rooms are traded) and is a reduction (with results gathered), a copy, or a v-collective (with
  * counts), alike on all ranks. Values name the operation and the chunk.
  *
  *   variant: -DRETURNS -DOPERATIONS=2
  *   variant: -DTOUCHES
+ *   variant: -DTRADES -DOPERATIONS=2
  *   mutation 1: a finished step is shown without release: it overtakes what was staged in it
  *   mutation 2: a finished step is shown without release: it overtakes the reads in it
  *   mutation 3: the peers' finished steps are loaded without acquire
@@ -26,6 +27,9 @@
  *   mutation 10 (-DRETURNS -DOPERATIONS=2): a finished step is shown without release: it overtakes the return
  *   mutation 11 (-DTOUCHES): a ring has one turn, where readers write back what they have read
  *   mutation 12 (-DTOUCHES): a finished step is shown without release: it overtakes what was written back
+ *   mutation 13 (-DTRADES -DOPERATIONS=2): an operation begins on the side where the one before ended
+ *   mutation 14 (-DTRADES -DOPERATIONS=2): a pair has one room on either side
+ *   mutation 15 (-DTRADES -DOPERATIONS=2): a finished step is shown without release: it overtakes what was staged
  */
 #ifndef RANKS
 #define RANKS 2
@@ -33,7 +37,7 @@
 #ifndef OPERATIONS
 #define OPERATIONS 3
 #endif
-#ifdef RETURNS
+#if defined RETURNS || defined TRADES
 #define CHUNKS 3
 #else
 #define CHUNKS 2
@@ -48,17 +52,29 @@
 #endif
 
 #define PROCESSORS RANKS
-#define EACH (4 + 2 * TURNS) /* locations of a rank */
+#if MUTATION == 14
+#define ROOMS 1
+#else
+#define ROOMS 2
+#endif
+#ifdef TRADES
+#define EACH (4 + 2 * TURNS + ROOMS) /* locations of a rank */
+#else
+#define EACH (4 + 2 * TURNS)
+#endif
 #define LOCATIONS (RANKS * EACH)
 #define STAMP(rank) ((rank)*EACH + operation % 2)
 #define DONE(rank) ((rank)*EACH + 2)
 #define COUNTS(rank) ((rank)*EACH + 3)
 #define IN(rank, chunk) ((rank)*EACH + 4 + (turn + (chunk)) % TURNS)
 #define OUT(rank, chunk) ((rank)*EACH + 4 + TURNS + (turn + (chunk)) % TURNS)
-#if defined RETURNS || defined TOUCHES
+#if defined RETURNS || defined TOUCHES || defined TRADES
 #define LOADS(p, x) ((x) % EACH >= 3) /* all but the stamps and steps */
 #else
 #define LOADS(p, x) ((x) % EACH >= 3 && (x) / EACH != (p)) /* and what others do not write */
+#endif
+#ifdef TRADES
+#define TRADED(owner, chunk) ((owner)*EACH + 4 + 2 * TURNS + (chunk) % ROOMS)
 #endif
 #define NAME(chunk) (operation * 8 + (chunk))
 #define RESULT(chunk) (NAME(chunk) + 4)
@@ -80,6 +96,19 @@ byte chosen;
   :: else -> break                                    \
   od;                                                 \
   peer = 0
+
+/* uni_stage_part */
+inline locate(sender, reader, chunk) {
+#ifdef TRADES
+  if
+  :: kind[operation] == REDUCE -> spot = IN(sender, chunk)
+  :: kind[operation] != REDUCE && (traded + (chunk) / 2) % 2 == 0 -> spot = TRADED(sender, chunk)
+  :: else -> spot = TRADED(reader, chunk)
+  fi
+#else
+  spot = IN(sender, chunk)
+#endif
+}
 
 inline meet_peer() {
   atomic { LATEST(me, STAMP(peer)) == operation; acquire(me) }
@@ -105,7 +134,8 @@ inline arrive() {
   :: kind[operation] == V -> store(me, COUNTS(me), operation)
   :: else
   fi;
-  store(me, IN(me, 0), NAME(0));
+  locate(me, 1 - me, 0);
+  store(me, spot, NAME(0));
 #if MUTATION == 8
   store(me, STAMP(me), operation)
 #else
@@ -116,12 +146,14 @@ inline arrive() {
 /* at - LAG is the step of do_step */
 inline do_step() {
   if
-  :: at > LAG && at - LAG < chunks[operation] -> store(me, IN(me, at - LAG), NAME(at - LAG))
+  :: at > LAG && at - LAG < chunks[operation] ->
+     locate(me, 1 - me, at - LAG);
+     store(me, spot, NAME(at - LAG))
   :: else
   fi;
   if
   :: at > LAG && at - LAG <= chunks[operation] ->
-     PEERS(read(me, IN(peer, at - LAG - 1), NAME(at - LAG - 1)));
+     PEERS(locate(peer, me, at - LAG - 1); read(me, spot, NAME(at - LAG - 1)));
      if
 #ifdef TOUCHES
      :: kind[operation] == COPY -> PEERS(store(me, IN(peer, at - LAG - 1), NAME(at - LAG - 1)))
@@ -146,7 +178,7 @@ inline do_step() {
 }
 
 inline publish_step() {
-#if MUTATION == 1 || MUTATION == 10 || MUTATION == 12
+#if MUTATION == 1 || MUTATION == 10 || MUTATION == 12 || MUTATION == 15
   store_after_loads(me, DONE(me), steps + at)
 #elif MUTATION == 2
   store_after_stores(me, DONE(me), steps + at)
@@ -156,7 +188,7 @@ inline publish_step() {
 }
 
 proctype rank(byte me) {
-  byte operation, peer, at, steps, turn;
+  byte operation, peer, at, steps, turn, traded, spot;
   chosen == OPERATIONS;
   do
   :: operation < OPERATIONS ->
@@ -185,6 +217,9 @@ proctype rank(byte me) {
      od;
      atomic { /* settle */
        steps = steps + at - 1;
+#ifdef TRADES
+       traded = (kind[operation] == REDUCE -> traded : traded + (chunks[operation] - 1) / 2 + (MUTATION == 13 -> 0 : 1));
+#endif
 #if MUTATION != 6
        turn = (turn + chunks[operation]) % TURNS;
 #endif
