@@ -50,18 +50,22 @@ char *uni_stage_part(const unisono_comm *comm, const struct uni_lane *lane, cons
     return uni_stage_place(comm, sender, index, UNI_STAGE_IN, chunk->index) + part->stage;
   char *rooms = trades_before(run, chunk->index) % 2 ? uni_comm_traded(comm, reader, index, sender)
                                                      : uni_comm_traded(comm, sender, index, reader);
-  return rooms + chunk->index % 2 * chunk->room;
+  size_t slice =
+      uni_kind_shares_result(run->call.kind) ? part->stage : 0; /* of what was staged for one shot */
+  return rooms + chunk->index % 2 * chunk->room + slice;
 }
 
-/* A peer may still read the last chunk, where this rank wrote it: the next operation writes on the other
- * side. */
+/* A peer may still read the last chunk, where this rank wrote it: the next operation begins behind it, or on
+ * the other side. */
 void uni_stage_advance(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
-  if (run->plan.trades && run->plan.algorithm == UNI_STAGED)
-    run->traded = trades_before(run, run->lanes[0].chunks - 1) + 1;
-  else if (run->plan.algorithm == UNI_STAGED || run->plan.algorithm == UNI_ONE_SHOT ||
-           run->plan.algorithm == UNI_BY_LEVELS)
-    run->staged = (turn_of(&run->plan, run->lanes[0].chunks - 1) + 1) * run->plan.room;
+  uint64_t last = run->lanes[0].chunks - 1;
+  if (run->plan.algorithm != UNI_STAGED && run->plan.algorithm != UNI_ONE_SHOT &&
+      run->plan.algorithm != UNI_BY_LEVELS)
+    return;
+  run->staged = (turn_of(&run->plan, last) + 1) * run->plan.room;
+  if (run->plan.trades)
+    run->traded = trades_before(run, last) + 1;
 }
 
 static void stage_part(const unisono_comm *comm, struct uni_lane *lane, char *to,

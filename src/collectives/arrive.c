@@ -40,8 +40,7 @@ static void stage_first_chunk(unisono_comm *comm) {
   run->plan.hands_over = uni_select_hands_over(comm, run->call.kind);
   bool stages = bytes > 0 && !uni_view_covers(&run->send[comm->rank], 0, bytes);
   if (run->plan.hands_over)
-    uni_handover_begin(run->handover, uni_kind_is_v(run->call.kind) ? run->plan.chunk : run->call.block,
-                       stages);
+    uni_handover_begin(run->handover, run->call.block, stages);
   if (!stages)
     return;
   for (uint32_t i = 0; i < run->plan.lanes; i++) {

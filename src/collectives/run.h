@@ -38,8 +38,8 @@ struct uni_plan {
   bool by_levels;  /* chunks have room to go by levels, unless some buffers turn out to be shared */
   bool returns;    /* results go into the stages that their inputs came from, where that was a stage */
   bool gathers;    /* results are copied from their owners in a step of their own */
-  bool hands_over; /* what is staged has one reader, on a processor of its own */
-  bool trades;     /* what is staged goes by way of traded rooms */
+  bool hands_over; /* what is staged has one reader, which sends nothing back: see handover.h */
+  bool trades;     /* what is staged goes by way of traded rooms: see steps.h */
   bool helps;      /* pull: a root copies its share of what goes to or from it, and the others theirs */
   bool streams;    /* copies to receive buffers go past the caches, which they would overflow */
   bool together;   /* ranks read each other's buffers: nobody leaves before all are done */

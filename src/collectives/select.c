@@ -8,6 +8,7 @@
 enum {
   LANE_BYTES = 64 << 10,   /* a thread is worth its synchronisation from here on */
   HIDDEN_UNTIL = 4 << 10,  /* buffers are shown to the other rank from here on */
+  COPIED_UNTIL = 8 << 10,  /* the same, where nothing is reduced */
   RECLAIMS_UNTIL = 1 << 20 /* two buffers of it do not stay in the nearest caches */
 };
 
@@ -51,29 +52,28 @@ static size_t crossing(uint64_t fixed, uint64_t line) {
 
 /* Inline, every rank writes its block, reads all others' and folds all. Where the buffers turn out to be
  * shared, a rank reads its slice of each, writes it to each, and folds no more; for that it takes two turns.
- * Where results return, half of it is written, and half is folded, for one turn. Where two ranks trade rooms,
- * a line that is read and written here stays in this rank's caches, for the work of a plan, which is less
- * than a turn. */
+ * Where two ranks trade rooms, lines go one way only, for the work of a plan, which is half a turn. */
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
-  if (n == 2 && !uni_kind_has_root(kind) && !uni_kind_shares_result(kind))
+  if (n == 2 && (uni_select_trades(comm, kind) || (kind == UNI_ALL_REDUCE && uni_select_returns(comm))))
     return crossing(p.turn / 2, p.write + p.read);
   if (!uni_kind_shares_result(kind))
     return crossing(2 * p.turn, p.write); /* a copy that a shared buffer does not need */
-  size_t pushed = crossing(2 * p.turn * n, p.write + p.read * others * others + p.fold * others * n);
-  return uni_select_returns(comm) ? least(pushed, crossing(2 * p.turn, p.write + 2 * p.fold)) : pushed;
+  return crossing(2 * p.turn * n, p.write + p.read * others * others + p.fold * others * n);
 }
 
 /* In one shot, every rank reads and folds everything, else a slice, and reads the others' results: which is a
  * step more. What it begins with, the readers' processors hold: it takes the time of several. Where results
- * return, nobody waits for that. */
+ * return, nobody waits for that; two ranks in one shot trade rooms, and each folds twice as much. */
 static size_t one_shot_until(const unisono_comm *comm) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
   uint64_t step = comm->world->settings.crowded ? p.turn : 4 * p.turn;
-  if (n < 2 || uni_select_returns(comm))
+  if (n < 2)
     return 0;
+  if (uni_select_returns(comm))
+    return crossing(p.turn, p.fold);
   return crossing(step * n, others * (p.read * (n - 2) + p.fold * n));
 }
 
@@ -167,17 +167,20 @@ bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
 }
 
 bool uni_select_trades(const unisono_comm *comm, enum uni_kind kind) {
-  if (comm->run.plan.by_levels || uni_kind_shares_result(kind) || uni_kind_has_root(kind))
+  if (uni_kind_shares_result(kind))
+    return comm->size == 2 && comm->run.plan.one_shot;
+  if (comm->run.plan.by_levels || uni_kind_has_root(kind))
     return false;
   return comm->size == 2 || uni_kind_scatters(kind);
 }
 
-/* By way of the stages no rank has to wait until the others are through with its buffers: a step less. */
+/* By way of the stages no rank has to wait until the others are through with its buffers: a step less. Of two
+ * ranks that trade rooms neither has to touch what the other will write again. */
 bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
   if (comm->world->settings.algorithm != UNI_AUTO)
     return false;
   if (call->kind == UNI_ALL_GATHER || call->kind == UNI_ALL_TO_ALL)
-    return uni_select_returns(comm) && call->block <= (size_t)HIDDEN_UNTIL;
+    return uni_select_returns(comm) && call->block <= (size_t)COPIED_UNTIL;
   if (call->kind != UNI_ALL_REDUCE)
     return false;
   return uni_select_returns(comm) ? call->block <= (size_t)HIDDEN_UNTIL

@@ -32,7 +32,7 @@ bool uni_select_one_shot(const unisono_comm *comm, const struct uni_call *call);
 /* Does data go from group to group of ranks, where all of it is staged? */
 bool uni_select_by_levels(const unisono_comm *comm, const struct uni_call *call);
 
-/* Is what is staged read by one rank only, on a processor of its own? */
+/* Is what is staged read by one rank only, on a processor of its own, which sends nothing back? */
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind);
 
 /* Do pairs of ranks trade the rooms of what they stage for each other? */

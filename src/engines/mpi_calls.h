@@ -46,7 +46,8 @@ enum {
   F(Imrecv, (void *, int, uni_handle, uni_handle *, uni_handle *))                                           \
   F(Test, (uni_handle *, int *, void *))                                                                     \
   F(Get_count, (const void *, uni_handle, int *))                                                            \
-  F(Error_string, (int, char *, int *))
+  F(Error_string, (int, char *, int *))                                                                      \
+  F(Error_class, (int, int *))
 
 #define DECLARE(name, arguments) int(*name) arguments;
 static struct { FUNCTIONS(DECLARE) } mpi;
@@ -98,9 +99,13 @@ static const char *bind_library(void *library) {
 
 static unisono_status fail(int error, const char *what) {
   char text[MOST_TEXT] = "";
-  int n = 0;
+  int n = 0, class = 0;
   mpi.Error_string(error, text, &n);
+  mpi.Error_class(error, &class);
   text[200] = 0; /* the first words say most */
+  if (class == MPI_TRUNCATED)
+    return uni_fail(UNISONO_ERROR_MISMATCH,
+                    "ranks of another machine sent more than this one's call takes: %s: %s", what, text);
   return uni_fail(UNISONO_ERROR_SYSTEM, "%s failed: %s", what, text);
 }
 

@@ -5,6 +5,7 @@ typedef int uni_handle;
 #define MPI_WORLD 0x44000000
 #define MPI_RETURN_ERRORS 0x54000001
 #define MPI_MULTIPLE 3
+#define MPI_TRUNCATED 14
 #define MPI_FROM_ANY (-2)
 #define MPI_INPLACE ((void *)-1)
 #define IGNORE_STATUS ((void *)1)

@@ -6,6 +6,7 @@ typedef void *uni_handle;
 #define MPI_WORLD world_handle
 #define MPI_RETURN_ERRORS return_errors
 #define MPI_MULTIPLE 3
+#define MPI_TRUNCATED 15
 #define MPI_FROM_ANY (-1)
 #define MPI_INPLACE ((void *)1)
 #define IGNORE_STATUS ((void *)0)

@@ -6,6 +6,7 @@ typedef void *uni_handle;
 #define MPI_WORLD ((void *)0x101)
 #define MPI_RETURN_ERRORS ((void *)0x143)
 #define MPI_MULTIPLE 4096
+#define MPI_TRUNCATED 15
 #define MPI_FROM_ANY (-1)
 #define MPI_INPLACE ((void *)1)
 #define IGNORE_STATUS ((void *)0)

@@ -41,11 +41,10 @@ static uint32_t median(const uint32_t v[3]) {
 /* One time that was delayed, or that found its lines where they seldom are, is not the cost. */
 void uni_trial_learn(struct uni_sample *cost, int64_t began, size_t bytes) {
   uint64_t measured = ps_a_byte(began, bytes) + 1;
-  uint32_t *last = cost->last;
-  last[cost->learnt++ % 3] = (uint32_t)(measured < UINT32_MAX / 2 ? measured : UINT32_MAX / 2);
-  cost->ps = cost->learnt >= 3                        ? median(last)
-             : cost->learnt == 2 && last[1] > last[0] ? last[0]
-                                                      : last[cost->learnt - 1];
+  uint32_t now = (uint32_t)(measured < UINT32_MAX / 2 ? measured : UINT32_MAX / 2);
+  for (uint32_t i = cost->ps ? 2 : 0; i < 3; i++) /* the first one stands for all three */
+    cost->last[cost->learnt++ % 3] = now;
+  cost->ps = median(cost->last);
 }
 
 /* A use that was delayed counts as a dear one, not for all that it took. */

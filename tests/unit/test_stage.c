@@ -56,7 +56,8 @@ int main(void) {
   comm.layout = uni_layout_of(RANKS, 1);
   comm.segment = &segment;
   comm.run.lanes = &lane;
-  comm.run.plan = (struct uni_plan){.trades = true, .algorithm = UNI_STAGED};
+  comm.run.call.kind = UNI_ALL_TO_ALL;
+  comm.run.plan = (struct uni_plan){.trades = true, .algorithm = UNI_STAGED, .turns = 4};
   segment.base = malloc(comm.layout.total);
   for (int i = 0; i < OPERATIONS; i++) {
     uint64_t ended = lane.chunks - 1;
