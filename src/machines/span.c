@@ -134,11 +134,24 @@ static unisono_status lose(struct uni_span *span, int lost, const char *what) {
                         what);
 }
 
+/* An engine moves what this rank has sent only while it is called: as by a look for a message. One that is
+ * found is of no use any more. */
+static void let_engine_move(struct uni_span *span) {
+  const struct uni_engine *engine = span->carrier->engine;
+  struct uni_engine_message message;
+  bool found;
+  if (span->whole)
+    engine->match(span->whole, engine->most_tag - 2, &found, &message);
+}
+
 /* What an engine fails of (a call that differs, a rank that died), others can say in better words, and the
- * news. */
+ * news. What they await of this rank has to get to them for that. */
 static unisono_status engine_failed(struct uni_span *span, unisono_status status, const char *text) {
-  for (int64_t end = uni_now() + VERDICT_MS * UNI_MS; !uni_comm_is_broken(span->local) && uni_now() < end;)
+  for (int64_t end = uni_now() + VERDICT_MS * UNI_MS; !uni_comm_is_broken(span->local) && uni_now() < end;) {
+    if (status == UNISONO_ERROR_MISMATCH) /* a peer's death may have left the engine in a bad state */
+      let_engine_move(span);
     uni_sleep_ms(1);
+  }
   if (uni_comm_is_broken(span->local))
     return uni_comm_failure(span->local);
   int lost = lost_member(span);
