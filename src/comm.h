@@ -125,11 +125,12 @@ static inline char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t 
   return comm->segment->base + comm->layout.stages + stage * comm->layout.stage_ring;
 }
 
-/* The rooms for two chunks that `rank` began to trade with `other`. */
-static inline char *uni_comm_traded(const unisono_comm *comm, int rank, uint32_t lane, int other) {
-  size_t most = 2 * comm->layout.stage_bytes, each = most / ((size_t)comm->size - 1) / UNI_LINE * UNI_LINE;
-  size_t area = (size_t)rank * comm->layout.lanes + lane, at = (size_t)(other - (other > rank));
-  return comm->segment->base + comm->layout.traded + area * most + at * each;
+/* The room `which` of those that `rank` began to trade with `other`. */
+static inline char *uni_comm_traded(const unisono_comm *comm, int rank, uint32_t lane, int other,
+                                    uint64_t which) {
+  size_t others = (size_t)comm->size - 1, room = comm->layout.stage_bytes / others / UNI_LINE * UNI_LINE;
+  size_t of_rank = ((size_t)rank * comm->layout.lanes + lane) * others + (size_t)(other - (other > rank));
+  return comm->segment->base + comm->layout.traded + (of_rank * UNI_TRADED_ROOMS + which) * room;
 }
 
 #endif

@@ -36,44 +36,38 @@ char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int whi
   return uni_comm_stage(comm, rank, lane, which) + turn_of(plan, chunk) * plan->room;
 }
 
-/* Two chunks are alive at a time, so a pair has two rooms on either side; the third chunk goes to the first
- * one's room on the other side. */
-static uint64_t trades_before(const struct uni_run *run, uint64_t chunk) {
-  return run->traded + chunk / 2;
-}
-
 char *uni_stage_part(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk,
                      int sender, int reader, const struct uni_part *part) {
   const struct uni_run *run = &comm->run;
   uint32_t index = (uint32_t)(lane - run->lanes);
   if (!run->plan.trades)
     return uni_stage_place(comm, sender, index, UNI_STAGE_IN, chunk->index) + part->stage;
-  char *rooms = trades_before(run, chunk->index) % 2 ? uni_comm_traded(comm, reader, index, sender)
-                                                     : uni_comm_traded(comm, sender, index, reader);
-  size_t slice =
-      uni_kind_shares_result(run->call.kind) ? part->stage : 0; /* of what was staged for one shot */
-  return rooms + chunk->index % 2 * chunk->room + slice;
+  uint64_t which = chunk->index % UNI_TRADED_ROOMS;
+  bool is_other_side = (run->traded[which] + chunk->index / UNI_TRADED_ROOMS) % 2;
+  char *room = is_other_side ? uni_comm_traded(comm, reader, index, sender, which)
+                             : uni_comm_traded(comm, sender, index, reader, which);
+  return room + (uni_kind_shares_result(run->call.kind) ? part->stage : 0); /* a slice of the whole */
 }
 
 /* A peer may still read the last chunk, where this rank wrote it: the next operation begins behind it, or on
  * the other side. */
 void uni_stage_advance(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
-  uint64_t last = run->lanes[0].chunks - 1;
+  uint64_t chunks = run->lanes[0].chunks;
   if (run->plan.algorithm != UNI_STAGED && run->plan.algorithm != UNI_ONE_SHOT &&
       run->plan.algorithm != UNI_BY_LEVELS)
     return;
-  run->staged = (turn_of(&run->plan, last) + 1) * run->plan.room;
-  if (run->plan.trades)
-    run->traded = trades_before(run, last) + 1;
+  run->staged = (turn_of(&run->plan, chunks - 1) + 1) * run->plan.room;
+  for (uint64_t which = 0; which < UNI_TRADED_ROOMS && run->plan.trades; which++)
+    run->traded[which] += (chunks + UNI_TRADED_ROOMS - 1 - which) / UNI_TRADED_ROOMS;
 }
 
 static void stage_part(const unisono_comm *comm, struct uni_lane *lane, char *to,
                        const struct uni_part *part) {
   const struct uni_run *run = &comm->run;
   const char *from = (const char *)run->call.send + part->from;
-  if (run->plan.trades && comm->size == 2)
-    memcpy(to, from, part->bytes); /* the lines are here; with more ranks they may be out of the caches */
+  if (run->plan.trades)
+    memcpy(to, from, part->bytes); /* the lines are this rank's */
   else if (run->plan.hands_over)
     uni_handover_write(run->handover, lane == run->lanes, comm->kernels->stream, to, from, part->bytes,
                        &comm->places[1 - comm->rank].reads);

@@ -22,7 +22,8 @@ char *uni_stage_place(const unisono_comm *comm, int rank, uint32_t lane, int whi
 
 /* Where the sender stages its part for the reader. Two ranks that send each other something trade rooms: a
  * rank writes where it has read last, so the lines are in its caches, and nobody else is to read them any
- * more. */
+ * more. Chunks use the rooms in turn, and with each use a room changes hands. Rooms are where they are for
+ * every size of chunks: so what was read and written there before is known. */
 char *uni_stage_part(const unisono_comm *comm, const struct uni_lane *lane, const struct uni_chunk *chunk,
                      int sender, int reader, const struct uni_part *part);
 

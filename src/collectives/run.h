@@ -11,6 +11,7 @@
 #include "collectives/reclaim.h"
 #include "env.h"
 #include "shm/handover.h"
+#include "shm/layout.h"
 #include "shm/memory.h"
 #include "shm/outflow.h"
 
@@ -68,9 +69,9 @@ struct uni_run {
   uint64_t sequence; /* of the operation under way or done last */
   uint64_t met;   /* the operations whose lines this rank has taken in: all, or all but the last (its root) */
   uint64_t steps; /* base of the step counters */
-  bool stages_mapped; /* see uni_stage_map */
-  size_t staged;      /* where in a stage the last chunk, or payload, ended */
-  uint64_t traded;    /* how often rooms have been traded: odd, and each rank of a pair has the other's */
+  bool stages_mapped;                /* see uni_stage_map */
+  size_t staged;                     /* where in a stage the last chunk, or payload, ended */
+  uint64_t traded[UNI_TRADED_ROOMS]; /* how often: odd, and each rank of a pair has the other's room */
 
   /* of the operation */
   _Atomic uint64_t moves; /* counts what has moved, so that who waits starts to spin anew */

@@ -47,7 +47,7 @@ struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes) {
   l.channels = place(&total, n * n * sizeof(struct uni_channel));
   l.rings = place(&total, n * n * l.ring_bytes);
   l.stages = place(&total, n * lanes * 2 * l.stage_ring);
-  l.traded = place(&total, n * lanes * 2 * l.stage_bytes);
+  l.traded = place(&total, n * lanes * UNI_TRADED_ROOMS * l.stage_bytes);
   l.total = (total + 4095) / 4096 * 4096;
   return l;
 }

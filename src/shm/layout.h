@@ -6,7 +6,8 @@
  *   channels[size][size]        point to point, by sender and receiver
  *   rings[size][size]           their lines, written by the sender
  *   stages[size][lanes][2]      private data on its way, and results, written by its rank
- *   traded[size][lanes]         data on its way between pairs of ranks, which trade their rooms: see steps.h
+ *   traded[size][lanes][size-1][UNI_TRADED_ROOMS]
+ *                               the same between pairs of ranks, which trade these rooms: see steps.h
  *
  * All of it is zero at first. Sequence numbers and steps only grow, so nothing is ever set back. */
 #ifndef UNI_SHM_LAYOUT_H
@@ -27,6 +28,7 @@ enum {
   UNI_ROOMS = 2,           /* for larger ones, used in turn */
   UNI_ROOM_PAYLOAD = 4096,
   UNI_INLINE_MAX = 8192, /* in the stage */
+  UNI_TRADED_ROOMS = 2,  /* chunks of a pair that are alive at a time */
   UNI_TEXT = 320
 };
 

@@ -27,7 +27,7 @@
  *   mutation 10 (-DRETURNS -DOPERATIONS=2): a finished step is shown without release: it overtakes the return
  *   mutation 11 (-DTOUCHES): a ring has one turn, where readers write back what they have read
  *   mutation 12 (-DTOUCHES): a finished step is shown without release: it overtakes what was written back
- *   mutation 13 (-DTRADES -DOPERATIONS=2): an operation begins on the side where the one before ended
+ *   mutation 13 (-DTRADES -DOPERATIONS=2): an operation begins on the side where the one before began
  *   mutation 14 (-DTRADES -DOPERATIONS=2): a pair has one room on either side
  *   mutation 15 (-DTRADES -DOPERATIONS=2): a finished step is shown without release: it overtakes what was staged
  */
@@ -102,7 +102,7 @@ inline locate(sender, reader, chunk) {
 #ifdef TRADES
   if
   :: kind[operation] == REDUCE -> spot = IN(sender, chunk)
-  :: kind[operation] != REDUCE && (traded + (chunk) / 2) % 2 == 0 -> spot = TRADED(sender, chunk)
+  :: kind[operation] != REDUCE && (traded[(chunk) % ROOMS] + (chunk) / ROOMS) % 2 == 0 -> spot = TRADED(sender, chunk)
   :: else -> spot = TRADED(reader, chunk)
   fi
 #else
@@ -188,7 +188,8 @@ inline publish_step() {
 }
 
 proctype rank(byte me) {
-  byte operation, peer, at, steps, turn, traded, spot;
+  byte operation, peer, at, steps, turn, spot;
+  byte traded[ROOMS];
   chosen == OPERATIONS;
   do
   :: operation < OPERATIONS ->
@@ -218,7 +219,12 @@ proctype rank(byte me) {
      atomic { /* settle */
        steps = steps + at - 1;
 #ifdef TRADES
-       traded = (kind[operation] == REDUCE -> traded : traded + (chunks[operation] - 1) / 2 + (MUTATION == 13 -> 0 : 1));
+       if
+       :: kind[operation] != REDUCE && MUTATION != 13 ->
+          traded[0] = traded[0] + (chunks[operation] + ROOMS - 1) / ROOMS;
+          traded[ROOMS - 1] = traded[ROOMS - 1] + (ROOMS == 2 -> chunks[operation] / 2 : 0)
+       :: else
+       fi;
 #endif
 #if MUTATION != 6
        turn = (turn + chunks[operation]) % TURNS;

@@ -5,14 +5,14 @@
 #include "check.h"
 #include "comm.h"
 
-enum { RANKS = 4, OPERATIONS = 200, ROOMS = 2 };
+enum { RANKS = 4, OPERATIONS = 200, ROOMS = UNI_TRADED_ROOMS };
 
 static struct uni_segment segment;
 static unisono_comm comm;
 static struct uni_lane lane;
 
 static char *place(int sender, int reader, uint64_t chunk) {
-  struct uni_chunk c = {.index = chunk, .room = comm.layout.stage_bytes / (RANKS - 1) / UNI_LINE * UNI_LINE};
+  struct uni_chunk c = {.index = chunk};
   struct uni_part part = {.bytes = 1};
   return uni_stage_part(&comm, &lane, &c, sender, reader, &part);
 }
@@ -49,8 +49,7 @@ static void check_apart(void) {
   }
 }
 
-/* A rank writes where it has read what the other staged in that room before: within an operation, and where
- * the one before has ended. */
+/* A rank writes where it has read what the other staged in that room before. */
 int main(void) {
   comm.size = RANKS;
   comm.layout = uni_layout_of(RANKS, 1);
@@ -60,11 +59,10 @@ int main(void) {
   comm.run.plan = (struct uni_plan){.trades = true, .algorithm = UNI_STAGED, .turns = 4};
   segment.base = malloc(comm.layout.total);
   for (int i = 0; i < OPERATIONS; i++) {
-    uint64_t ended = lane.chunks - 1;
     lane.chunks = 1 + (uint64_t)(i * 7 % 5);
     check_apart();
     for (uint64_t chunk = 0; chunk < lane.chunks; chunk++) {
-      if (chunk >= ROOMS || (i && chunk == ended % ROOMS))
+      if (last_read[0][1][chunk % ROOMS])
         check_traded(chunk);
       read_chunk(chunk);
     }
