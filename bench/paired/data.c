@@ -50,6 +50,11 @@ void data_fill(const struct call *call, size_t seed) {
     memcpy((char *)call->send + at, run, bytes - at < whole ? bytes - at : whole);
 }
 
+void data_forget(const struct call *call) {
+  if (call->recv != call->send)
+    memset(call->recv, 0xff, data_received(call) * element_bytes(call->dtype));
+}
+
 static size_t sum(const struct call *call, size_t i, size_t seed) {
   size_t all = 0;
   for (int r = 0; r < call->world->size; r++)
