@@ -65,7 +65,8 @@ static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
 
 /* In one shot, every rank reads and folds everything, else a slice, and reads the others' results: which is a
  * step more. What it begins with, the readers' processors hold: it takes the time of several. Where results
- * return, nobody waits for that; two ranks in one shot trade rooms, and each folds twice as much. */
+ * return, nobody waits for that; two ranks in one shot trade rooms, and each folds twice as much, for a step
+ * less in which lines go back. */
 static size_t one_shot_until(const unisono_comm *comm) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
@@ -73,7 +74,7 @@ static size_t one_shot_until(const unisono_comm *comm) {
   if (n < 2)
     return 0;
   if (uni_select_returns(comm))
-    return crossing(p.turn, p.fold);
+    return crossing(3 * p.turn, p.fold);
   return crossing(step * n, others * (p.read * (n - 2) + p.fold * n));
 }
 
