@@ -52,8 +52,7 @@ static double sample(const struct task *task, const struct contestant *who, size
   for (int k = 0; k < task->calls; k++) {
     calls[k] = call_on(task, who, k);
     data_fill(&calls[k], seed + (size_t)k);
-    if (!who->is_shared) /* shared with the contestant before, who may have left the lines to another
-                            processor */
+    if (!who->is_shared) /* the contestant before may have left this buffer's lines to another processor */
       data_forget(&calls[k]);
   }
   flags_exchange(task->call.world);

@@ -52,12 +52,13 @@ static size_t crossing(uint64_t fixed, uint64_t line) {
 
 /* Inline, every rank writes its block, reads all others' and folds all. Where the buffers turn out to be
  * shared, a rank reads its slice of each, writes it to each, and folds no more; for that it takes two turns.
- * Where two ranks trade rooms, lines go one way only, for the work of a plan, which is half a turn. */
+ * Where two ranks trade rooms, lines go one way only, for the work of a plan, which is half a turn; of what
+ * is scattered the peer reads a half. */
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
   if (n == 2 && (uni_select_trades(comm, kind) || (kind == UNI_ALL_REDUCE && uni_select_returns(comm))))
-    return crossing(p.turn / 2, p.write + p.read);
+    return crossing(p.turn / 2, p.write + p.read) * (uni_kind_scatters(kind) ? 2 : 1);
   if (!uni_kind_shares_result(kind))
     return crossing(2 * p.turn, p.write); /* a copy that a shared buffer does not need */
   return crossing(2 * p.turn * n, p.write + p.read * others * others + p.fold * others * n);
@@ -182,6 +183,8 @@ bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
     return false;
   if (call->kind == UNI_ALL_GATHER || call->kind == UNI_ALL_TO_ALL)
     return uni_select_returns(comm) && call->block <= (size_t)COPIED_UNTIL;
+  if (call->kind == UNI_REDUCE_SCATTER)
+    return uni_select_returns(comm) && call->block <= (size_t)HIDDEN_UNTIL;
   if (call->kind != UNI_ALL_REDUCE)
     return false;
   return uni_select_returns(comm) ? call->block <= (size_t)HIDDEN_UNTIL
