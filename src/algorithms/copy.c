@@ -36,10 +36,8 @@ static void fetch(const unisono_comm *comm, const struct uni_lane *lane, int sen
   if (run->plan.hands_over && uni_part_is_staged(comm, sender, part))
     uni_handover_read(run->handover, lane == run->lanes, stream, target, (void *)(uintptr_t)source,
                       part->bytes, &comm->places[comm->rank].reads);
-  else if (stream && target != source)
-    stream(target, source, part->bytes);
   else if (target != source) /* in place */
-    memcpy(target, source, part->bytes);
+    uni_copy_by(stream, target, source, part->bytes);
 }
 
 /* The part without what its sender brings. */

@@ -50,10 +50,7 @@ static unisono_status time_turn(struct bench *b) {
 static void time_copy(struct bench *b, enum uni_outflow_way way, char *to, const char *from) {
   uni_stream_fn stream = b->pair->kernels->stream;
   int64_t began = uni_now();
-  if (way == UNI_OUTFLOW_STREAM && stream)
-    stream(to, from, BLOCK / 2);
-  else
-    memcpy(to, from, BLOCK / 2);
+  uni_copy_by(way == UNI_OUTFLOW_STREAM ? stream : NULL, to, from, BLOCK / 2);
   atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor */
   uint32_t ps = (uint32_t)((uni_now() - began) * 1000 / (BLOCK / 2));
   if (b->copy[way] == 0 || ps < b->copy[way])

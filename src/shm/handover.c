@@ -1,7 +1,5 @@
 #include "shm/handover.h"
 
-#include <string.h>
-
 #include "clock.h"
 #include "shm/touch.h"
 
@@ -27,18 +25,11 @@ static void choose(struct uni_trial *writes, const _Atomic uint32_t *theirs) {
     writes->way = 1 - writes->way;
 }
 
-static void copy(uni_stream_fn stream, void *to, const void *from, size_t bytes) {
-  if (stream)
-    stream(to, from, bytes);
-  else
-    memcpy(to, from, bytes);
-}
-
 void uni_handover_write(struct uni_handover *h, bool is_timed, uni_stream_fn stream, void *to,
                         const void *from, size_t bytes, const struct uni_handover_reads *theirs) {
   is_timed = is_timed && h->turn.timed && bytes >= UNI_TRIAL_LEAST;
   int64_t began = is_timed ? uni_now() : 0;
-  copy(h->turn.way == UNI_OUTFLOW_STREAM ? stream : NULL, to, from, bytes);
+  uni_copy_by(h->turn.way == UNI_OUTFLOW_STREAM ? stream : NULL, to, from, bytes);
   if (!is_timed)
     return;
   atomic_thread_fence(memory_order_seq_cst); /* the stores have left the processor, not only its sight */
@@ -59,11 +50,11 @@ void uni_handover_read(struct uni_handover *h, bool is_timed, uni_stream_fn stre
   enum { PIECE = 4 << 10 }; /* is touched while it is in the nearest cache */
   int64_t began = is_timed && h->peer.timed ? uni_now() : 0;
   if (h->peer.way == UNI_OUTFLOW_STREAM)
-    copy(stream, to, block, bytes);
+    uni_copy_by(stream, to, block, bytes);
   else
     for (size_t at = 0, n; at < bytes; at += n) {
       n = bytes - at < PIECE ? bytes - at : PIECE;
-      copy(stream, (char *)to + at, (char *)block + at, n);
+      uni_copy_by(stream, (char *)to + at, (char *)block + at, n);
       uni_touch((char *)block + at, n);
     }
   note(h, began, bytes, mine);

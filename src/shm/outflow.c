@@ -39,10 +39,7 @@ void uni_outflow_copy(struct uni_trial classes[UNI_TRIAL_CLASSES], uni_stream_fn
   }
   struct uni_trial *trial = uni_outflow_of(classes, bytes);
   struct uni_turn turn = uni_trial_begin(trial);
-  if (turn.way == UNI_OUTFLOW_STREAM)
-    stream(to, from, bytes);
-  else
-    memcpy(to, from, bytes);
+  uni_copy_by(turn.way == UNI_OUTFLOW_STREAM ? stream : NULL, to, from, bytes);
   uni_outflow_end(trial, &turn, bytes);
 }
 

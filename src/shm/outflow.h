@@ -8,6 +8,8 @@
 #ifndef UNI_SHM_OUTFLOW_H
 #define UNI_SHM_OUTFLOW_H
 
+#include <string.h>
+
 #include "kernels/reduce.h"
 #include "shm/trial.h"
 
@@ -32,6 +34,14 @@ void uni_outflow_end(struct uni_trial *trial, const struct uni_turn *turn, size_
 
 /* Is it better to stream a copy of so much? */
 bool uni_outflow_streams(struct uni_outflow *flow, size_t bytes);
+
+/* Copies, past the caches where there is a function for it. */
+static inline void uni_copy_by(uni_stream_fn stream, void *to, const void *from, size_t bytes) {
+  if (stream)
+    stream(to, from, bytes);
+  else
+    memcpy(to, from, bytes);
+}
 
 /* Copies. stream: the kernels' function; NULL: there is none, and all copies are plain. */
 void uni_outflow_copy(struct uni_trial classes[UNI_TRIAL_CLASSES], uni_stream_fn stream, void *to,

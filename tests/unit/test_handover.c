@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "clock.h"
 #include "shm/handover.h"
 
 enum { BYTES = 8 << 10, TURNS = 256 };
@@ -75,7 +76,18 @@ static void test_reading(void) {
   }
 }
 
+/* A time that is not like the others is not the cost, the first one neither. */
+static void test_odd_times(void) {
+  static const int64_t ns_a_byte[] = {900, 20, 20, 1, 20, 900, 20};
+  struct uni_sample cost = {0};
+  for (size_t i = 0; i < sizeof ns_a_byte / sizeof *ns_a_byte; i++) {
+    uni_trial_learn(&cost, uni_now() - ns_a_byte[i] * BYTES, BYTES);
+    CHECK(i < 2 || (cost.ps >= 20000 && cost.ps < 100000));
+  }
+}
+
 int main(void) {
+  test_odd_times();
   test_readers_word_decides();
   test_no_streams();
   test_reading();
