@@ -85,11 +85,12 @@ static bool all_have_left(unisono_comm *comm) {
 }
 
 /* A receive from any rank does not need those that have left in order, as long as there are others. */
-static bool misses(void *what, int rank) {
+static uint64_t misses(void *what, int rank) {
   const struct uni_transfer *t = what;
   if (!uni_p2p_misses(t, rank))
-    return false;
-  return t->is_send || t->peer != UNI_ANY || !uni_comm_has_left(t->comm, rank) || all_have_left(t->comm);
+    return 0;
+  bool may_come = t->is_send || t->peer != UNI_ANY || !uni_comm_has_left(t->comm, rank);
+  return may_come || all_have_left(t->comm);
 }
 
 /* A blocking transfer moves itself on; what else is under way is the helper's. */

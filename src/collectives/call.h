@@ -62,6 +62,11 @@ static inline bool uni_kind_has_root(enum uni_kind kind) {
   return kind == UNI_REDUCE || kind == UNI_BROADCAST || kind == UNI_GATHER || kind == UNI_SCATTER;
 }
 
+/* Does the root have what the others want (or else they what the root wants)? */
+static inline bool uni_kind_leaves_root(enum uni_kind kind) {
+  return kind == UNI_BROADCAST || kind == UNI_SCATTER;
+}
+
 static inline bool uni_kind_is_v(enum uni_kind kind) {
   return kind == UNI_ALL_TO_ALLV || kind == UNI_ALL_GATHERV;
 }

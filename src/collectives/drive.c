@@ -3,7 +3,7 @@
 #include "comm.h"
 #include "threads.h"
 
-static bool misses(void *what, int rank) {
+static uint64_t misses(void *what, int rank) {
   return uni_run_misses(what, rank);
 }
 

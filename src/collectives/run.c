@@ -63,13 +63,37 @@ static void count_move(struct uni_run *run) {
   atomic_store_explicit(&run->moves, moves + 1, memory_order_relaxed);
 }
 
-static bool all_did(const unisono_comm *comm, struct uni_lane *lane, uint64_t step) {
+/* The steps that the rank has finished since the communicator began. */
+static uint64_t done_by(const unisono_comm *comm, const struct uni_lane *lane, int rank) {
   uint32_t index = (uint32_t)(lane - comm->run.lanes);
+  /* acquire: what the rank wrote in those steps, into its stage or anybody's buffer, is there; and what it
+   * read it has read */
+  return atomic_load_explicit(&uni_comm_step(comm, rank, index)->done, memory_order_acquire);
+}
+
+static bool did(const unisono_comm *comm, const struct uni_lane *lane, int rank, uint64_t step) {
+  return done_by(comm, lane, rank) >= comm->run.steps + step;
+}
+
+/* The step that `rank` must have finished before `waiter` does `step`. Each needs all others' step before,
+ * but where all goes to or from the root: then only the two sides of a copy wait for each other, who reads
+ * for the step before, and who is read from until there is room in its stage. The last chunk alone may still
+ * be read when an operation ends. */
+static uint64_t awaited(const unisono_comm *comm, const struct uni_lane *lane, int waiter, int rank,
+                        uint64_t step) {
+  const struct uni_run *run = &comm->run;
+  uint64_t ahead = run->plan.turns - 1;
+  if (!run->plan.flows || step > lane->last_step)
+    return step - 1;
+  if (waiter != run->call.root && rank != run->call.root)
+    return 0;
+  bool is_read_from = (waiter == run->call.root) == uni_kind_leaves_root(run->call.kind);
+  return !is_read_from || step == lane->last_step ? step - 1 : step > ahead ? step - ahead : 0;
+}
+
+static bool all_did(const unisono_comm *comm, struct uni_lane *lane, uint64_t step) {
   for (; lane->cursor < comm->size; lane->cursor++)
-    /* acquire: what the rank wrote in that step, into its stage or anybody's buffer, is there; and what it
-     * read it has read */
-    if (atomic_load_explicit(&uni_comm_step(comm, lane->cursor, index)->done, memory_order_acquire) <
-        comm->run.steps + step)
+    if (!did(comm, lane, lane->cursor, awaited(comm, lane, comm->rank, lane->cursor, step)))
       return false;
   return true;
 }
@@ -143,7 +167,7 @@ bool uni_run_advance(unisono_comm *comm, struct uni_lane *lane) {
   uint64_t step = atomic_load_explicit(&lane->step, memory_order_relaxed);
   for (; step <= lane->last_step; step++) {
     atomic_store_explicit(&lane->step, step, memory_order_relaxed);
-    if (step > 1 && !all_did(comm, lane, step - 1)) /* the arrival stands for step 0 */
+    if (step > 1 && !all_did(comm, lane, step)) /* the arrival stands for step 0 */
       return false;
     if (step == plan->lag && !check_pairs(comm))
       return false;
@@ -153,7 +177,7 @@ bool uni_run_advance(unisono_comm *comm, struct uni_lane *lane) {
     lane->cursor = 0;
   }
   atomic_store_explicit(&lane->step, step, memory_order_relaxed);
-  return !plan->together || all_did(comm, lane, lane->last_step);
+  return !plan->together || all_did(comm, lane, lane->last_step + 1);
 }
 
 static bool is_done(struct uni_lane *lane) {
@@ -244,21 +268,38 @@ bool uni_run_step(unisono_comm *comm) {
   return run->phase == UNI_PHASE_DONE;
 }
 
-bool uni_run_misses(unisono_comm *comm, int rank) {
+/* Does the lane wait for the rank? Who waits for the root waits for those for whom the root waits, too. */
+static bool lane_misses(const unisono_comm *comm, const struct uni_lane *lane, int rank) {
+  uint64_t step = atomic_load_explicit(&lane->step, memory_order_relaxed);
+  int waiter = comm->rank, root = comm->run.call.root;
+  if (comm->run.plan.flows && waiter != root && rank != root) {
+    if (did(comm, lane, root, awaited(comm, lane, waiter, root, step)))
+      return false;
+    waiter = root;
+    step = done_by(comm, lane, root) - comm->run.steps + 1;
+  }
+  return !did(comm, lane, rank, awaited(comm, lane, waiter, rank, step));
+}
+
+/* By how many steps the rank is behind what this rank has done, and one more: it is missed. */
+static uint64_t behind(const unisono_comm *comm, const struct uni_lane *lane, int rank) {
+  uint64_t done = done_by(comm, lane, rank), own = done_by(comm, lane, comm->rank);
+  return done < own ? own - done + 1 : 1;
+}
+
+uint64_t uni_run_misses(unisono_comm *comm, int rank) {
   const struct uni_run *run = &comm->run;
   switch (run->phase) {
   case UNI_PHASE_MEET_LAST:
-  case UNI_PHASE_ARRIVE:
-    return !uni_has_arrived(comm, rank, run->met + 1);
+  case UNI_PHASE_ARRIVE: /* it may still be in the operation before, and wait for another there */
+    return uni_has_arrived(comm, rank, run->met + 1) ? 0 : behind(comm, run->lanes, rank);
   case UNI_PHASE_WORK:
     for (uint32_t i = 0; i < run->plan.lanes; i++)
-      if (!is_done(&run->lanes[i]) &&
-          atomic_load_explicit(&uni_comm_step(comm, rank, i)->done, memory_order_acquire) <
-              run->steps + atomic_load_explicit(&run->lanes[i].step, memory_order_relaxed) - 1)
-        return true;
-    return false;
+      if (!is_done(&run->lanes[i]) && lane_misses(comm, &run->lanes[i], rank))
+        return behind(comm, &run->lanes[i], rank);
+    return 0;
   default:
-    return false;
+    return 0;
   }
 }
 

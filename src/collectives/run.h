@@ -40,6 +40,7 @@ struct uni_plan {
   bool returns;    /* results go into the stages that their inputs came from, where that was a stage */
   bool gathers;    /* results are copied from their owners in a step of their own */
   bool hands_over; /* what is staged has one reader, which sends nothing back: see handover.h */
+  bool flows;      /* all is staged to or from a root: only the two ends of a copy wait for each other */
   bool trades;     /* what is staged goes by way of traded rooms: see steps.h */
   bool helps;      /* pull: a root copies its share of what goes to or from it, and the others theirs */
   bool streams;    /* copies to receive buffers go past the caches, which they would overflow */
@@ -117,8 +118,8 @@ bool uni_run_step(unisono_comm *comm);
  * phase. */
 bool uni_run_advance(unisono_comm *comm, struct uni_lane *lane);
 
-/* Is it still waiting for this rank? */
-bool uni_run_misses(unisono_comm *comm, int rank);
+/* Is it still waiting for this rank? 0: no; the more, the further the rank is behind. */
+uint64_t uni_run_misses(unisono_comm *comm, int rank);
 
 /* After a failure: peers must not write this rank's buffers any more. */
 void uni_run_give_up(unisono_comm *comm);

@@ -9,6 +9,7 @@ enum {
   LANE_BYTES = 64 << 10,   /* a thread is worth its synchronisation from here on */
   HIDDEN_UNTIL = 4 << 10,  /* buffers are shown to the other rank from here on */
   COPIED_UNTIL = 8 << 10,  /* the same, where nothing is reduced */
+  AHEAD = 1 << 20,         /* who is read from by ranks that share its processor runs ahead so far */
   RECLAIMS_UNTIL = 1 << 20 /* two buffers of it do not stay in the nearest caches */
 };
 
@@ -163,9 +164,13 @@ bool uni_select_returns(const unisono_comm *comm) {
   return comm->size == 2 && !comm->world->settings.crowded;
 }
 
+/* All that is staged has the root at one of its ends. */
+static bool is_rooted_copy(enum uni_kind kind) {
+  return uni_kind_has_root(kind) && !uni_kind_shares_result(kind);
+}
+
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
-  return comm->size == 2 && !comm->world->settings.crowded && uni_kind_has_root(kind) &&
-         !uni_kind_shares_result(kind);
+  return comm->size == 2 && !comm->world->settings.crowded && is_rooted_copy(kind);
 }
 
 bool uni_select_trades(const unisono_comm *comm, enum uni_kind kind) {
@@ -209,6 +214,8 @@ size_t uni_select_ring(const unisono_comm *comm, size_t room) {
   bool to_and_fro = comm->size == 2 && !comm->run.plan.one_shot;
   if (comm->run.plan.by_levels || (!to_and_fro && !comm->world->settings.crowded))
     return ring;
+  if (is_rooted_copy(comm->run.call.kind) && comm->world->settings.crowded)
+    return least(ring, AHEAD);
   return least(ring, 4 * room > kept ? 4 * room : kept);
 }
 
@@ -343,6 +350,7 @@ void uni_select_plan(unisono_comm *comm) {
   plan->returns = false;
   plan->helps = false;
   plan->streams = false;
+  plan->flows = false;
   plan->together = any_covered(comm);
   plan->lag = uni_kind_is_v(run->call.kind) ? 1 : 0;
   if (uni_kind_shares_result(run->call.kind)) {
@@ -353,6 +361,8 @@ void uni_select_plan(unisono_comm *comm) {
   plan->streams = comm->kernels->stream && overflows_cache(comm);
   plan->algorithm = covered ? UNI_PULL : plan->by_levels && !plan->together ? UNI_BY_LEVELS : UNI_STAGED;
   plan->chunk = covered ? plan->total : uni_select_staged_chunk(comm, &run->call);
+  plan->flows =
+      plan->algorithm == UNI_STAGED && is_rooted_copy(run->call.kind) && !plan->together && !plan->hands_over;
 }
 
 /* ---- between machines. A step takes the link's latency, and what further ranks of a machine add to it; a

@@ -94,12 +94,15 @@ static void sleep_on_bell(struct uni_wait *wait) {
 
 static unisono_status blame(struct uni_wait *wait, unisono_status status,
                             bool (*guilty)(unisono_comm *, int)) {
-  for (int r = 0; r < wait->comm->size; r++)
-    if (r != wait->comm->rank && wait->misses(wait->what, r) && (!guilty || guilty(wait->comm, r))) {
-      wait->culprit = r;
-      return status;
-    }
-  return UNISONO_OK;
+  uint64_t most = 0;
+  for (int r = 0; r < wait->comm->size; r++) {
+    uint64_t behind = r == wait->comm->rank ? 0 : wait->misses(wait->what, r);
+    if (behind <= most || (guilty && !guilty(wait->comm, r)))
+      continue;
+    wait->culprit = r;
+    most = behind;
+  }
+  return most ? status : UNISONO_OK;
 }
 
 static unisono_status look_around(struct uni_wait *wait, int64_t now) {

@@ -17,7 +17,8 @@
 
 struct uni_wait {
   unisono_comm *comm;
-  bool (*misses)(void *what, int rank); /* does the operation still wait for this rank? */
+  uint64_t (*misses)(void *what, int rank); /* does the operation wait for this rank? 0: no; the more, the
+                                               further the rank is behind, which then is the one to blame */
   void *what;
   unsigned rounds;
   uint64_t seen;    /* what its owner counts as moves */
@@ -30,7 +31,8 @@ struct uni_wait {
   int culprit; /* the rank that is lost or late */
 };
 
-static inline struct uni_wait uni_wait_begin(unisono_comm *comm, bool (*misses)(void *, int), void *what) {
+static inline struct uni_wait uni_wait_begin(unisono_comm *comm, uint64_t (*misses)(void *, int),
+                                             void *what) {
   int timeout_ms = atomic_load_explicit(&comm->timeout_ms, memory_order_relaxed);
   return (struct uni_wait){
       .comm = comm, .misses = misses, .what = what, .timeout_ms = timeout_ms, .culprit = -1};

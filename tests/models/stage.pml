@@ -1,6 +1,6 @@
 /* Stages: chunks through the rings of both kinds, one step staged before it is read, steps counted.
  *
- * Stands for: arrive_with_buffers, publish_counts, stage_first_chunk (src/collectives/arrive.c); all_did,
+ * Stands for: arrive_with_buffers, publish_counts, stage_first_chunk (src/collectives/arrive.c); awaited, all_did,
  * check_pairs, do_step, publish_step, uni_run_advance, settle (run.c); view_peers and the steps of
  * uni_make_plan (plan.c); uni_stage_begin, uni_stage_advance, uni_stage_place, uni_stage_part (src/algorithms/stage.c).
  *
@@ -8,13 +8,16 @@
  * ring has two turns, where the library's have four or more: two are what the design needs, and three where
  * results return into the stages that their inputs came from, which is a variant. In the other one the readers of
  * what is copied write it back (src/shm/handover.c), and in a third one what is copied goes by way of traded rooms
- * (uni_stage_part). Rooms are of one size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
- * chunks (three, where results return or rooms are traded) and is a reduction (with results gathered), a copy, or a v-collective (with
+ * (uni_stage_part). In the last one all that is copied goes to or from a root, and only the two ends of a copy wait for
+ * each other (plan.flows). Rooms are of one size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
+ * chunks (three, where results return or rooms are traded; in the last variant four in two operations) and is a reduction (with results gathered), a copy, or a v-collective (with
  * counts), alike on all ranks. Values name the operation and the chunk.
  *
  *   variant: -DRETURNS -DOPERATIONS=2
  *   variant: -DTOUCHES
  *   variant: -DTRADES -DOPERATIONS=2
+ *   variant: -DFLOWS -DOPERATIONS=2
+ *   variant (long): -DFLOWS -DRANKS=3 -DOPERATIONS=2 -DCHUNKS=2
  *   mutation 1: a finished step is shown without release: it overtakes what was staged in it
  *   mutation 2: a finished step is shown without release: it overtakes the reads in it
  *   mutation 3: the peers' finished steps are loaded without acquire
@@ -30,6 +33,10 @@
  *   mutation 13 (-DTRADES -DOPERATIONS=2): an operation begins on the side where the one before began
  *   mutation 14 (-DTRADES -DOPERATIONS=2): a pair has one room on either side
  *   mutation 15 (-DTRADES -DOPERATIONS=2): a finished step is shown without release: it overtakes what was staged
+ *   mutation 16 (-DFLOWS -DOPERATIONS=2): who is read from runs ahead by as many chunks as there are turns
+ *   mutation 17 (-DFLOWS -DOPERATIONS=2): a finished step is shown without release: it overtakes the reads in it
+ *   mutation 18 (-DFLOWS -DOPERATIONS=2): a finished step is shown without release: it overtakes what was staged
+ *   mutation 19 (-DFLOWS -DOPERATIONS=2): who reads does not wait for who is read from
  */
 #ifndef RANKS
 #define RANKS 2
@@ -37,15 +44,19 @@
 #ifndef OPERATIONS
 #define OPERATIONS 3
 #endif
-#if defined RETURNS || defined TRADES
+#ifndef CHUNKS
+#if defined FLOWS
+#define CHUNKS 4
+#elif defined RETURNS || defined TRADES
 #define CHUNKS 3
 #else
 #define CHUNKS 2
 #endif
+#endif
 
 #if MUTATION == 5 || MUTATION == 11
 #define TURNS 1
-#elif defined RETURNS && MUTATION != 9
+#elif defined FLOWS || (defined RETURNS && MUTATION != 9)
 #define TURNS 3
 #else
 #define TURNS 2
@@ -59,6 +70,8 @@
 #endif
 #ifdef TRADES
 #define EACH (4 + 2 * TURNS + ROOMS) /* locations of a rank */
+#elif defined FLOWS
+#define EACH (4 + TURNS)
 #else
 #define EACH (4 + 2 * TURNS)
 #endif
@@ -81,11 +94,17 @@
 
 #include "memory.pml"
 
-mtype = { REDUCE, COPY, V };
+mtype = { REDUCE, COPY, V, LEAVES, COMES };
 mtype kind[OPERATIONS + 1];
 byte chunks[OPERATIONS + 1];
+byte root[OPERATIONS + 1];
 byte chosen;
 
+#if MUTATION == 16
+#define AHEAD TURNS
+#else
+#define AHEAD (TURNS - 1)
+#endif
 #define LAG (kind[operation] == V && MUTATION != 7 -> 1 : 0)
 #define GATHERS (kind[operation] == REDUCE -> 1 : 0)
 #define PEERS(body)                                   \
@@ -96,6 +115,14 @@ byte chosen;
   :: else -> break                                    \
   od;                                                 \
   peer = 0
+
+#ifdef FLOWS
+#define STAGES ((kind[operation] == LEAVES) == (me == root[operation]))
+#define READS (kind[operation] == LEAVES -> peer == root[operation] : me == root[operation])
+#else
+#define STAGES true
+#define READS true
+#endif
 
 /* uni_stage_part */
 inline locate(sender, reader, chunk) {
@@ -118,6 +145,28 @@ inline view_peer() {
   read(me, COUNTS(peer), operation)
 }
 
+/* awaited */
+inline await_step() {
+#ifdef FLOWS
+  if
+  :: me != root[operation] && peer != root[operation]
+#if MUTATION == 19
+  :: READS
+#else
+  :: READS -> await_peer(steps + at - 1)
+#endif
+  :: (me == root[operation] || peer == root[operation]) && !READS ->
+     if
+     :: at == chunks[operation] -> await_peer(steps + at - 1)
+     :: at != chunks[operation] && at > AHEAD -> await_peer(steps + at - AHEAD)
+     :: else
+     fi
+  fi
+#else
+  await_peer(steps + at - 1)
+#endif
+}
+
 /* all_did */
 inline await_peer(number) {
 #if MUTATION == 3
@@ -134,8 +183,10 @@ inline arrive() {
   :: kind[operation] == V -> store(me, COUNTS(me), operation)
   :: else
   fi;
-  locate(me, 1 - me, 0);
-  store(me, spot, NAME(0));
+  if
+  :: STAGES -> locate(me, 1 - me, 0); store(me, spot, NAME(0))
+  :: else
+  fi;
 #if MUTATION == 8
   store(me, STAMP(me), operation)
 #else
@@ -146,14 +197,19 @@ inline arrive() {
 /* at - LAG is the step of do_step */
 inline do_step() {
   if
-  :: at > LAG && at - LAG < chunks[operation] ->
+  :: STAGES && at > LAG && at - LAG < chunks[operation] ->
      locate(me, 1 - me, at - LAG);
      store(me, spot, NAME(at - LAG))
   :: else
   fi;
   if
   :: at > LAG && at - LAG <= chunks[operation] ->
-     PEERS(locate(peer, me, at - LAG - 1); read(me, spot, NAME(at - LAG - 1)));
+     PEERS(
+       if
+       :: READS -> locate(peer, me, at - LAG - 1); read(me, spot, NAME(at - LAG - 1))
+       :: else
+       fi
+     );
      if
 #ifdef TOUCHES
      :: kind[operation] == COPY -> PEERS(store(me, IN(peer, at - LAG - 1), NAME(at - LAG - 1)))
@@ -178,9 +234,9 @@ inline do_step() {
 }
 
 inline publish_step() {
-#if MUTATION == 1 || MUTATION == 10 || MUTATION == 12 || MUTATION == 15
+#if MUTATION == 1 || MUTATION == 10 || MUTATION == 12 || MUTATION == 15 || MUTATION == 18
   store_after_loads(me, DONE(me), steps + at)
-#elif MUTATION == 2
+#elif MUTATION == 2 || MUTATION == 17
   store_after_stores(me, DONE(me), steps + at)
 #else
   store_release(me, DONE(me), steps + at)
@@ -204,7 +260,7 @@ proctype rank(byte me) {
      do
      :: at <= LAG + chunks[operation] + GATHERS ->
         if
-        :: at > 1 -> PEERS(await_peer(steps + at - 1))
+        :: at > 1 -> PEERS(await_step())
         :: else
         fi;
         if
@@ -240,9 +296,15 @@ init {
   do
   :: chosen < OPERATIONS -> atomic {
        if
+#ifdef FLOWS
+       :: kind[chosen + 1] = LEAVES; root[chosen + 1] = 0
+       :: kind[chosen + 1] = LEAVES; root[chosen + 1] = RANKS - 1
+       :: kind[chosen + 1] = COMES; root[chosen + 1] = RANKS - 1
+#else
        :: kind[chosen + 1] = REDUCE
        :: kind[chosen + 1] = COPY
        :: kind[chosen + 1] = V
+#endif
        fi;
        select(which : 1 .. CHUNKS);
        chunks[chosen + 1] = which;

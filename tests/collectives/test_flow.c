@@ -1,0 +1,99 @@
+/* Private data that goes to or from a root: a rank that is slow to copy its share holds up the root, and none
+ * of the others. The slow one's buffer cannot be touched at first, and the fault that this causes lasts until
+ * the others have returned. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "harness.h"
+
+enum { BYTES = 256 << 10, RETURNED = 1, AT_MOST_MS = 5000 };
+
+static char *guarded;
+
+static int others(void) {
+  return test_self()->size - 2; /* without the root and the slow one */
+}
+
+static void wait_for_others(int signal) {
+  int64_t until = test_now_us() + test_slow_ms(AT_MOST_MS) * INT64_C(1000);
+  (void)signal;
+  while (test_peek(RETURNED) < others() && test_now_us() < until)
+    test_sleep_us(1000);
+  if (test_peek(RETURNED) < others())
+    FAIL("the others wait for a rank that they need nothing of");
+  mprotect(guarded, BYTES, PROT_READ | PROT_WRITE);
+}
+
+/* Only in the last rank, which then cannot touch its buffer from byte `from` on. */
+static void guard(char *buffer, size_t from) {
+  struct sigaction action = {.sa_handler = wait_for_others};
+  guarded = buffer;
+  CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
+  CHECK(mprotect(buffer + from, BYTES - from, PROT_NONE) == 0);
+}
+
+static char *buffer_of(char letter) {
+  char *buffer = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(buffer != MAP_FAILED);
+  memset(buffer, letter, BYTES);
+  return buffer;
+}
+
+static void check_filled(const char *buffer, char letter) {
+  for (size_t i = 0; i < BYTES; i++)
+    CHECK(buffer[i] == letter);
+}
+
+static bool is_slow(void) {
+  return test_self()->rank == test_self()->size - 1;
+}
+
+static void returned(void) {
+  if (test_self()->rank != 0 && !is_slow())
+    test_add(RETURNED, 1);
+}
+
+static void test_broadcast(void) {
+  char *buffer = buffer_of(test_self()->rank == 0 ? 'r' : '?');
+  if (is_slow())
+    guard(buffer, 0);
+  CHECK_OK(unisono_broadcast(buffer, BYTES, UNISONO_UINT8, 0, test_self()->comm));
+  returned();
+  check_filled(buffer, 'r');
+}
+
+static void test_scatter(void) {
+  char *send = test_self()->rank == 0 ? malloc((size_t)test_self()->size * BYTES) : NULL,
+       *recv = buffer_of('?');
+  for (int r = 0; send && r < test_self()->size; r++)
+    memset(send + (size_t)r * BYTES, 'a' + r, BYTES);
+  if (is_slow())
+    guard(recv, 0);
+  CHECK_OK(unisono_scatter(send, recv, BYTES, UNISONO_UINT8, 0, test_self()->comm));
+  returned();
+  check_filled(recv, (char)('a' + test_self()->rank));
+  free(send);
+}
+
+/* What it arrives with can be read, the rest not. */
+static void test_gather(void) {
+  char *send = buffer_of((char)('a' + test_self()->rank)),
+       *recv = test_self()->rank == 0 ? malloc((size_t)test_self()->size * BYTES) : NULL;
+  if (is_slow())
+    guard(send, BYTES * 3 / 4);
+  CHECK_OK(unisono_gather(send, recv, BYTES, UNISONO_UINT8, 0, test_self()->comm));
+  returned();
+  for (int r = 0; recv && r < test_self()->size; r++)
+    check_filled(recv + (size_t)r * BYTES, (char)('a' + r));
+  free(recv);
+}
+
+int main(int argc, char **argv) {
+  static const struct test tests[] = {{"broadcast", test_broadcast, .ranks = {3, 4}, .needs_processes = true},
+                                      {"scatter", test_scatter, .ranks = {3, 4}, .needs_processes = true},
+                                      {"gather", test_gather, .ranks = {3, 4}, .needs_processes = true},
+                                      {.name = NULL}};
+  return test_main(argc, argv, tests);
+}
