@@ -175,7 +175,7 @@ def show(peer, options, records):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--build", type=Path, default=ROOT / "build-gcc")
+    parser.add_argument("--build", type=Path, default=ROOT / "build-gcc", help="default: build-gcc, of `make machines`")
     parser.add_argument("--layout", default="2,2", help="ranks of each machine")
     parser.add_argument("--operations", default="all_reduce", help="as bench/paired has them; gloo has all_reduce")
     parser.add_argument("--min", type=int, default=8)
@@ -186,6 +186,9 @@ def main():
     parser.add_argument("--json", type=Path, help="the figures, written after each peer; us, ratio: medians of rounds")
     options = parser.parse_args()
     options.build = options.build.resolve()
+    if not (options.build / "libunisono.so").exists():
+        parser.error(f"no libunisono.so in {options.build}: `make machines` makes build-gcc, with oneCCL's engine; or "
+                     "`make`, and --build build")
     results = {"processor": processor(), "processors": len(os.sched_getaffinity(0)), "date": time.strftime("%Y-%m-%d"),
                "commit": commit(), "layout": options.layout, "versions": {}, "left_out": {}, "records": []}
     for peer in PEERS:
