@@ -35,7 +35,7 @@ static unisono_status here(struct uni_span *span, unisono_status status) {
 
 /* ---- broadcast */
 
-enum { SMALL = 16 << 10 }; /* may ride with the entries, if the engine lets it */
+enum { SMALL = 96 << 10 }; /* bytes of all ranks; may ride with the entries, if the engine lets it */
 
 /* The root's machine has it first. */
 static unisono_status broadcast_at_source(struct uni_span *span, const struct uni_call *call, char *to,

@@ -8,7 +8,7 @@
 #include "error.h"
 #include "machines/across.h"
 
-enum { SMALL = 16 << 10 }; /* bytes of a machine's ranks, which its leader copies several times */
+enum { SMALL = 64 << 10 }; /* bytes of a machine's ranks, which its leader copies several times */
 
 /* A row is what one of the machine's ranks sends, or receives: a block for each rank. */
 struct ride {

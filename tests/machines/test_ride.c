@@ -13,8 +13,9 @@
 #include "sockets.h"
 
 enum { LIMIT_MS = 5000, MOMENT_MS = 4000, DELAY_MS = 20 };
-enum { ROW = 448, RIDER = 960, TOTAL = 16 << 10 }; /* bytes of src/machines: ride.c, across.h, select.c */
-enum { EDGES = 3, MOST = TOTAL };
+/* Bytes of ride.c, across.h, select.c (src/machines) and mpi.c (src/engines). */
+enum { ROW = 448, RIDER = 960, TOTAL = 64 << 10, FITTED = (48 << 10) - 64 };
+enum { EDGES = 4, BUFFER = 2 * TOTAL }; /* of all ranks' blocks */
 
 static int most_on_a_machine(void) {
   int counts[TEST_MAX_RANKS] = {0}, most = 0;
@@ -26,12 +27,14 @@ static int most_on_a_machine(void) {
 }
 
 /* The largest block for which a rank's row goes along to its leader, for which a machine's message takes it
- * (where the engine does not take more), and for which a leader copies all of its machine's. */
+ * (where the engine does not take more, and where it does), and for which a leader copies all of its
+ * machine's. */
 static void find_edges(size_t *edges) {
   size_t most = (size_t)most_on_a_machine(), size = (size_t)test_self()->size;
   edges[0] = ROW / size;
   edges[1] = RIDER / (most * most);
   edges[2] = TOTAL / (most * size);
+  edges[3] = FITTED / (most * most);
 }
 
 static void exchange(size_t block, bool in_place, enum mix mix) {
@@ -66,7 +69,7 @@ static void test_in_a_row(void) {
 
 /* Ranks on both sides of an edge are told of each other, and nothing was received. */
 static void check_mismatch(size_t block, int other) {
-  static unsigned char sent[TEST_MAX_RANKS * MOST], received[TEST_MAX_RANKS * MOST];
+  static unsigned char sent[BUFFER], received[BUFFER];
   struct test_rank *self = test_self();
   unisono_comm *comm;
   test_at("%zu bytes to each, rank %d one more", block, other);
@@ -91,7 +94,7 @@ static void test_mismatch(void) {
 
 /* With MPICH itself a death may be the end: docs/machines.md. */
 static void test_killed(void) {
-  static unsigned char sent[TEST_MAX_RANKS * MOST], received[TEST_MAX_RANKS * MOST];
+  static unsigned char sent[BUFFER], received[BUFFER];
   struct test_rank *self = test_self();
   uint64_t random = self->seed;
   size_t edges[EDGES];
@@ -137,7 +140,7 @@ static unisono_status barrier(size_t block) {
 }
 
 static unisono_status all_to_all(size_t block) {
-  static unsigned char sent[TEST_MAX_RANKS * MOST], received[TEST_MAX_RANKS * MOST];
+  static unsigned char sent[BUFFER], received[BUFFER];
   return unisono_all_to_all(sent, received, block, UNISONO_UINT8, test_self()->comm);
 }
 
