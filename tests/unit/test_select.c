@@ -97,7 +97,24 @@ static void check_crowded(void) {
   CHECK(!uni_select_one_shot(&comm, &call));
 }
 
+/* Two ranks with a processor each: what rides with their lines, whatever was measured, and more where a line
+ * costs little. */
+static void check_inline(void) {
+  static struct uni_world world = {.settings = {.algorithm = UNI_AUTO}};
+  unisono_comm comm = {.size = 2, .world = &world};
+  size_t dear[UNI_KINDS], cheap[UNI_KINDS];
+  uint32_t *ps = world.settings.costs.ps;
+  ps[UNI_COST_TURN] = 200000;
+  ps[UNI_COST_WRITE] = ps[UNI_COST_READ] = 50000;
+  uni_select_inline(&comm, dear);
+  ps[UNI_COST_WRITE] = ps[UNI_COST_READ] = 1500;
+  uni_select_inline(&comm, cheap);
+  CHECK(dear[UNI_ALL_REDUCE] == KI + 1 && dear[UNI_ALL_GATHER] == KI + 1 && dear[UNI_ALL_TO_ALL] == KI + 1);
+  CHECK(cheap[UNI_ALL_REDUCE] > 2 * KI && cheap[UNI_ALL_REDUCE] < 3 * KI);
+}
+
 int main(void) {
+  check_inline();
   check_grouping();
   check_swaps();
   check_columns();
