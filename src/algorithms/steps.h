@@ -3,7 +3,8 @@
  *   copy    (collectives that only move data) fetches what is its own;
  *   fold    (reductions) folds its slice and puts the result where it belongs, as far as it can reach;
  *   gather  fetches the results that could not be put into its buffer.
- * A chunk is staged one step before it is read, so two chunks are alive at a time. */
+ * A chunk is staged one step before it is read, so two chunks are alive at a time; where only the ends of a
+ * copy wait for each other (plan.flows), as many as a stage has room for. */
 #ifndef UNI_ALGORITHMS_STEPS_H
 #define UNI_ALGORITHMS_STEPS_H
 

@@ -281,10 +281,16 @@ static bool lane_misses(const unisono_comm *comm, const struct uni_lane *lane, i
   return !did(comm, lane, rank, awaited(comm, lane, waiter, rank, step));
 }
 
-/* By how many steps the rank is behind what this rank has done, and one more: it is missed. */
-static uint64_t behind(const unisono_comm *comm, const struct uni_lane *lane, int rank) {
-  uint64_t done = done_by(comm, lane, rank), own = done_by(comm, lane, comm->rank);
-  return done < own ? own - done + 1 : 1;
+/* By how many steps of all lanes the rank is behind what this rank has done, and one more: it is missed. (In
+ * lanes that are not used all are behind alike.) */
+static uint64_t behind(const unisono_comm *comm, int rank) {
+  uint64_t steps = 1;
+  for (uint32_t i = 0; i < comm->layout.lanes; i++) {
+    const struct uni_lane *lane = &comm->run.lanes[i];
+    uint64_t done = done_by(comm, lane, rank), own = done_by(comm, lane, comm->rank);
+    steps += done < own ? own - done : 0;
+  }
+  return steps;
 }
 
 uint64_t uni_run_misses(unisono_comm *comm, int rank) {
@@ -292,11 +298,11 @@ uint64_t uni_run_misses(unisono_comm *comm, int rank) {
   switch (run->phase) {
   case UNI_PHASE_MEET_LAST:
   case UNI_PHASE_ARRIVE: /* it may still be in the operation before, and wait for another there */
-    return uni_has_arrived(comm, rank, run->met + 1) ? 0 : behind(comm, run->lanes, rank);
+    return uni_has_arrived(comm, rank, run->met + 1) ? 0 : behind(comm, rank);
   case UNI_PHASE_WORK:
     for (uint32_t i = 0; i < run->plan.lanes; i++)
       if (!is_done(&run->lanes[i]) && lane_misses(comm, &run->lanes[i], rank))
-        return behind(comm, &run->lanes[i], rank);
+        return behind(comm, rank);
     return 0;
   default:
     return 0;

@@ -57,7 +57,7 @@ struct uni_lane {
   _Atomic bool taken; /* by a thread of the team: it alone uses the rest */
   _Atomic bool done;
   _Atomic uint64_t step; /* next one to do, from 1; written by who has taken the lane, read by any */
-  int cursor;            /* ranks below it have finished the step before */
+  int cursor;            /* ranks below it have done what the next step needs of them */
   size_t from, bytes;    /* its share */
   uint64_t chunks, last_step;
   struct uni_outflow outflow; /* stays from operation to operation */

@@ -35,7 +35,9 @@ static unisono_status here(struct uni_span *span, unisono_status status) {
 
 /* ---- broadcast */
 
-enum { SMALL = 96 << 10 }; /* bytes of all ranks; may ride with the entries, if the engine lets it */
+/* What may ride with the entries, if the engine lets it: bytes of all blocks. All machines' messages are as
+ * long as that of a broadcast's root, so that many machines send much for nothing. */
+enum { SMALL = 96 << 10, SMALL_OF_MANY = 16 << 10 };
 
 /* The root's machine has it first. */
 static unisono_status broadcast_at_source(struct uni_span *span, const struct uni_call *call, char *to,
@@ -142,9 +144,13 @@ static unisono_status broadcast_large(struct uni_span *span, const struct uni_ca
   return uni_pipeline(span, &stages, &b, (call->block + b.most - 1) / b.most);
 }
 
+static bool is_broadcast_small(const struct uni_span *span, const struct uni_call *call) {
+  bool is_little = call->block <= SMALL_OF_MANY || (size_t)span->machines * call->block <= SMALL;
+  return is_little && call->block <= uni_across_most_riding(span);
+}
+
 unisono_status uni_across_broadcast(struct uni_span *span, const struct uni_call *call) {
-  size_t most = uni_across_most_riding(span);
-  if (call->block <= (most < SMALL ? most : SMALL))
+  if (is_broadcast_small(span, call))
     return broadcast_small(span, call);
   unisono_status status = uni_across_enter(span, call);
   return status ? status : broadcast_large(span, call);

@@ -1,5 +1,6 @@
 /* A small all_to_all between machines (TEST_MACHINES), which rides with the call: around the sizes at which
- * it takes another way, when ranks differ there, when one dies, and how often it crosses the network. */
+ * it takes another way, when ranks differ there, when one dies, and how often it crosses the network. Also
+ * broadcast and all_gather around the sizes at which they take another way. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,30 @@ static void test_edges(void) {
         exchange(edges[i] + (size_t)more, form % 2, form / 2 ? MIX_RANDOM : MIX_PRIVATE);
   for (size_t block = 0; block < 20; block++)
     exchange(block, false, MIX_RANDOM);
+}
+
+static void run_around(enum collective what, size_t block) {
+  for (int more = -1; more <= 1; more++) {
+    struct call call = {.what = what,
+                        .dtype = UNISONO_UINT8,
+                        .count = block + (size_t)more,
+                        .root = collective_has_root(what) ? test_self()->size - 1 : 0,
+                        .mix = MIX_RANDOM,
+                        .seed = test_self()->seed + block};
+    test_at("%s of %zu bytes", collective_name(what), call.count);
+    call_run(&call, test_self()->comm);
+  }
+}
+
+/* src/machines/copy.c: by what all machines send, and by what an engine takes. */
+static void test_others(void) {
+  enum { SMALL = 96 << 10, SMALL_OF_MANY = 16 << 10 };
+  static const size_t each[] = {RIDER, SMALL_OF_MANY, SMALL / 3, SMALL / 2, FITTED};
+  for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+    run_around(BROADCAST, each[i]);
+    run_around(ALL_GATHER, each[i] / (size_t)most_on_a_machine());
+  }
+  run_around(ALL_GATHER, SMALL / (size_t)test_self()->size);
 }
 
 /* One after the other, so that what is left of one would be seen in the next. */
@@ -167,6 +192,7 @@ static void test_trips(void) {
 int main(int argc, char **argv) {
   const struct test tests[] = {
       {.name = "edges", .body = test_edges, .ranks = RANKS},
+      {.name = "others", .body = test_others, .ranks = RANKS},
       {.name = "in a row", .body = test_in_a_row, .ranks = RANKS},
       {.name = "mismatch", .body = test_mismatch, .ranks = RANKS},
       {.name = "killed", .body = test_killed, .ranks = RANKS, .rounds = 8},

@@ -6,7 +6,7 @@
  *
  * Reduced: one lane. All buffers are private, so nobody waits for all at the end (plan.together is false). A
  * ring has two turns, where the library's have four or more: two are what the design needs, and three where
- * results return into the stages that their inputs came from, which is a variant. In the other one the readers of
+ * results return into the stages that their inputs came from, which is a variant, or where who is read from runs ahead. In the other one the readers of
  * what is copied write it back (src/shm/handover.c), and in a third one what is copied goes by way of traded rooms
  * (uni_stage_part). In the last one all that is copied goes to or from a root, and only the two ends of a copy wait for
  * each other (plan.flows). Rooms are of one size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
