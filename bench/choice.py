@@ -24,8 +24,8 @@ class Comparison:
         bound = ["--bind=core"] if self.ranks == 2 else []
         placed = ["--in-place"] if self.in_place else []
         return [str(build / "tools/unisono"), "bench", f"-n{self.ranks}", *bound, *placed, f"--dtype={self.dtype}",
-                f"--memory={self.memory}", f"--min={smallest}", f"--max={largest}", "--factor=4", f"--seconds={SECONDS}",
-                "--algorithms", self.operation]
+                f"--memory={self.memory}", f"--min={smallest}", f"--max={largest}", "--factor=4",
+                f"--seconds={SECONDS}", "--algorithms", self.operation]
 
     def measure(self, build, smallest, largest):
         done = subprocess.run(self.command(build, smallest, largest), stdin=subprocess.DEVNULL, capture_output=True,
@@ -69,8 +69,8 @@ def compare(build, say):
     for comparison in plan():
         say(f"[choice] {comparison}")
         try:
-            sizes = [measure_again(comparison, build, size) for size in comparison.measure(build, 64, comparison.largest)]
-            found.append({"what": str(comparison), "sizes": sizes})
+            sizes = comparison.measure(build, 64, comparison.largest)
+            found.append({"what": str(comparison), "sizes": [measure_again(comparison, build, size) for size in sizes]})
         except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as reason:
             say(f"   {reason}")
     return found
