@@ -8,7 +8,7 @@
 enum {
   LANE_BYTES = 64 << 10,   /* a thread is worth its synchronisation from here on */
   HIDDEN_UNTIL = 4 << 10,  /* buffers are shown to the other rank from here on */
-  COPIED_UNTIL = 8 << 10,  /* the same, where nothing is reduced */
+  COPIED_UNTIL = 8 << 10,  /* the same, where nothing is reduced, or what is received is not what was sent */
   AT_ONCE = 1 << 10,       /* lines that a processor fetches together, behind that of the arrival */
   AHEAD = 1 << 20,         /* who is read from by ranks that share its processor runs ahead so far */
   RECLAIMS_UNTIL = 1 << 20 /* two buffers of it do not stay in the nearest caches */
@@ -195,8 +195,10 @@ bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
     return uni_select_returns(comm) && call->block <= (size_t)HIDDEN_UNTIL;
   if (call->kind != UNI_ALL_REDUCE)
     return false;
-  return uni_select_returns(comm) ? call->block <= (size_t)HIDDEN_UNTIL
-                                  : comm->world->settings.crowded && uni_select_one_shot(comm, call);
+  if (!uni_select_returns(comm))
+    return comm->world->settings.crowded && uni_select_one_shot(comm, call);
+  /* pushed results go where their reader's processor holds the lines, but in place */
+  return call->block <= (size_t)(call->send == call->recv ? HIDDEN_UNTIL : COPIED_UNTIL);
 }
 
 /* A buffer that was sent from was written by its owner, who has its lines. As with results that return, each
@@ -204,7 +206,7 @@ bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
 bool uni_select_reclaims(const unisono_comm *comm, const struct uni_call *call) {
   enum uni_algorithm forced = comm->world->settings.algorithm;
   return uni_select_returns(comm) && (forced == UNI_AUTO || forced == UNI_PUSH) &&
-         call->kind == UNI_ALL_REDUCE && call->send != call->recv && call->block > (size_t)HIDDEN_UNTIL &&
+         call->kind == UNI_ALL_REDUCE && call->send != call->recv && call->block > (size_t)COPIED_UNTIL &&
          call->block <= (size_t)RECLAIMS_UNTIL && !comm->world->settings.guard;
 }
 
