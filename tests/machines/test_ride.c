@@ -98,6 +98,7 @@ static void check_mismatch(size_t block, int other) {
   struct test_rank *self = test_self();
   unisono_comm *comm;
   test_at("%zu bytes to each, rank %d one more", block, other);
+  CHECK((size_t)self->size * (block + 1) <= BUFFER);
   CHECK_OK(unisono_comm_split(self->comm, 0, 0, &comm));
   CHECK_OK(unisono_comm_set_timeout(comm, test_slow_ms(LIMIT_MS)));
   memset(received, 0xee, sizeof received);
