@@ -19,7 +19,9 @@ if(CMAKE_C_COMPILER MATCHES "clang(-[0-9]+)?$")
   endforeach()
 endif()
 
-# Libraries for the target only: Debian's, of that architecture.
+# Libraries for the target only: Debian's, of that architecture. CMake concludes its name from the folders that the
+# compiler searches; clang names only those that are there.
+set(CMAKE_LIBRARY_ARCHITECTURE ${cross_triplet})
 if(NOT DEFINED ENV{PKG_CONFIG_LIBDIR})
   set(ENV{PKG_CONFIG_LIBDIR} /usr/lib/${cross_triplet}/pkgconfig:/usr/share/pkgconfig)
 endif()
