@@ -67,11 +67,19 @@ static bool load(void) {
   return mpi != NULL;
 }
 
+static void first_line(char *words, size_t n) {
+  mpi->version(words, n);
+  words[strcspn(words, "\n")] = 0;
+  for (char *c = words; *c; c++)
+    if (*c == '\t')
+      *c = ' ';
+}
+
 void uni_mpi_describe(char *words, size_t n) {
   pthread_mutex_lock(&lock);
   if (load()) {
     char version[200];
-    mpi->version(version, sizeof version);
+    first_line(version, sizeof version);
     snprintf(words, n, "%s (%s)", version, mpi->abi);
   } else {
     snprintf(words, n, "%s", why_not);
@@ -180,8 +188,22 @@ static void start_mpi(void *argument) {
   *started = mpi->start();
 }
 
+/* MPICH 3.4 to 4.1 over UCX: a rank waits until the others have confirmed all that it sent, then for the
+ * launcher's barrier, in which it confirms nothing any more; over TCP that is for ever where another one came
+ * later. */
+static bool may_hang_in_finalize(void) {
+  char text[500];
+  int major = 0, minor = 0;
+  mpi->version(text, sizeof text);
+  int numbers = sscanf(text, "MPICH Version: %d.%d", &major, &minor);
+  int release = 100 * major + minor;
+  return numbers == 2 && release >= 304 && release <= 401 && strstr(text, "ch4:ucx");
+}
+
 static void finalize_at_exit(void) {
-  if (!atomic_load_explicit(&something_broke, memory_order_relaxed))
+  if (atomic_load_explicit(&something_broke, memory_order_relaxed) || !mpi->is_up())
+    return;
+  if (!may_hang_in_finalize() || !uni_pmi_leave())
     mpi->finalize();
 }
 

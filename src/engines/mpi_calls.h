@@ -165,18 +165,13 @@ static bool start(void) {
 }
 
 static void finalize(void) {
-  if (is_up())
-    mpi.Finalize();
+  mpi.Finalize();
 }
 
 static void version(char *words, size_t n) {
   char text[MOST_TEXT] = "";
   int length = 0;
   mpi.Get_library_version(text, &length);
-  text[strcspn(text, "\n")] = 0;
-  for (char *c = text; *c; c++)
-    if (*c == '\t')
-      *c = ' ';
   snprintf(words, n, "%s", text);
 }
 

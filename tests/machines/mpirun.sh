@@ -1,8 +1,9 @@
 #!/bin/sh
-# Ranks that mpirun starts on two machines, by an agent instead of ssh: `unisono bench` checks its results.
-# usage: mpirun.sh hydra|openmpi INSIDE UNISONO
+# Ranks that mpirun starts on two machines, by an agent instead of ssh: `unisono bench` checks its results, and those of
+# LEAVE come to their end one after the other.
+# usage: mpirun.sh hydra|openmpi INSIDE UNISONO LEAVE
 set -e
-launcher=$1 inside=$2 unisono=$3
+launcher=$1 inside=$2 unisono=$3 leave=$4
 agent=$(dirname "$(realpath "$0")")/agent.sh
 export MASTER_ADDR=10.77.0.1 MASTER_PORT=29500 UNISONO_SECRET="of this test"
 
@@ -18,3 +19,4 @@ fi
 for operation in all_reduce reduce_scatter broadcast all_to_all; do
   $inside $start "$unisono" bench $operation --min 8 --max 256K --factor 8 --iterations 20
 done
+$inside $start "$leave"
