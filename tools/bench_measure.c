@@ -74,7 +74,8 @@ static struct call make_call(struct bench *bench, const struct shape *shape, int
   return call;
 }
 
-/* One sample of the operation, in µs a call. */
+/* One sample of the operation, in µs a call. All are through before anyone checks: of ranks that share a
+ * processor the one that ends first would keep it from the other, whose time would be that of the checks. */
 double bench_time(struct bench *bench, const struct shape *shape, long sample) {
   const struct operation *operation = bench->options->operation;
   struct call calls[MOST_CALLS];
@@ -87,6 +88,7 @@ double bench_time(struct bench *bench, const struct shape *shape, long sample) {
   for (int k = 0; k < shape->calls; k++)
     must(bench, operation->name, operation->run(&calls[k]));
   double time = microseconds() - start;
+  must(bench, "barrier", unisono_barrier(bench->comm));
   for (int k = 0; k < shape->calls; k++)
     if (!operation->check(&calls[k]))
       break;

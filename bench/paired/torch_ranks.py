@@ -95,14 +95,16 @@ def slowest(comm, times):
 
 
 def sample(comm, contestant, value):
-    """µs a call: write the buffers, meet, time the calls."""
+    """µs a call: write the buffers, meet, time the calls. All are through before anyone writes the next buffers."""
     prepare, calls, _ = contestant
     prepare(value)
     comm.barrier()
     start = time.perf_counter_ns()
     for call in calls:
         call()
-    return (time.perf_counter_ns() - start) / 1e3 / len(calls)
+    each = (time.perf_counter_ns() - start) / 1e3 / len(calls)
+    comm.barrier()
+    return each
 
 
 def play(comm, contestants, rounds):

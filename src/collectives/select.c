@@ -6,12 +6,13 @@
 #include "machines/swap.h"
 
 enum {
-  LANE_BYTES = 64 << 10,   /* a thread is worth its synchronisation from here on */
-  HIDDEN_UNTIL = 4 << 10,  /* buffers are shown to the other rank from here on */
-  COPIED_UNTIL = 8 << 10,  /* the same, where nothing is reduced, or what is received is not what was sent */
-  AT_ONCE = 1 << 10,       /* lines that a processor fetches together, behind that of the arrival */
-  AHEAD = 1 << 20,         /* who is read from by ranks that share its processor runs ahead so far */
-  RECLAIMS_UNTIL = 1 << 20 /* two buffers of it do not stay in the nearest caches */
+  LANE_BYTES = 64 << 10,    /* a thread is worth its synchronisation from here on */
+  HIDDEN_UNTIL = 4 << 10,   /* buffers are shown to the other rank from here on */
+  COPIED_UNTIL = 8 << 10,   /* the same, where nothing is reduced, or what is received is not what was sent */
+  AT_ONCE = 1 << 10,        /* lines that a processor fetches together, behind that of the arrival */
+  AHEAD = 1 << 20,          /* who is read from by ranks that share its processor runs ahead so far */
+  RECLAIMS_UNTIL = 1 << 20, /* two buffers of it do not stay in the nearest caches */
+  RETURNED_TO = 8           /* ranks */
 };
 
 static size_t least(size_t a, size_t b) {
@@ -21,6 +22,11 @@ static size_t least(size_t a, size_t b) {
 /* One at least. */
 static size_t whole_lines(size_t bytes) {
   return uni_whole_lines(bytes ? bytes : 1);
+}
+
+/* Two ranks with a processor each. */
+static bool is_pair(const unisono_comm *comm) {
+  return comm->size == 2 && !comm->world->settings.crowded;
 }
 
 /* ---- the cost model: where two algorithms take the same time. docs/performance.md has the formulas. In
@@ -59,7 +65,7 @@ static size_t crossing(uint64_t fixed, uint64_t line) {
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
-  if (n == 2 && (uni_select_trades(comm, kind) || (kind == UNI_ALL_REDUCE && uni_select_returns(comm)))) {
+  if (n == 2 && (uni_select_trades(comm, kind) || (kind == UNI_ALL_REDUCE && is_pair(comm)))) {
     size_t until = crossing(p.turn / 2, p.write + p.read);
     return (until > AT_ONCE ? until : AT_ONCE) * (uni_kind_scatters(kind) ? 2 : 1);
   }
@@ -78,7 +84,7 @@ static size_t one_shot_until(const unisono_comm *comm) {
   uint64_t step = comm->world->settings.crowded ? p.turn : 4 * p.turn;
   if (n < 2)
     return 0;
-  if (uni_select_returns(comm))
+  if (is_pair(comm))
     return crossing(3 * p.turn, p.fold);
   return crossing(step * n, others * (p.read * (n - 2) + p.fold * n));
 }
@@ -162,9 +168,11 @@ uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
   return lanes <= 1 ? 1 : lanes < comm->layout.lanes ? (uint32_t)lanes : comm->layout.lanes;
 }
 
-/* With more ranks the owner would write to each of them what they else read in one place. */
-bool uni_select_returns(const unisono_comm *comm) {
-  return comm->size == 2 && !comm->world->settings.crowded;
+/* Do results go back into the stages that their inputs came from? A line that is read, written and read again
+ * by two ranks in turn goes from one cache to the other, and its store waits for nobody. But who folds writes
+ * to each of many ranks what they else read in one place. */
+static bool results_return(const unisono_comm *comm) {
+  return is_pair(comm) || (comm->world->settings.crowded && comm->size <= RETURNED_TO);
 }
 
 /* All that is staged has the root at one of its ends. */
@@ -190,12 +198,12 @@ bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
   if (comm->world->settings.algorithm != UNI_AUTO)
     return false;
   if (call->kind == UNI_ALL_GATHER || call->kind == UNI_ALL_TO_ALL)
-    return uni_select_returns(comm) && call->block <= (size_t)COPIED_UNTIL;
+    return is_pair(comm) && call->block <= (size_t)COPIED_UNTIL;
   if (call->kind == UNI_REDUCE_SCATTER)
-    return uni_select_returns(comm) && call->block <= (size_t)HIDDEN_UNTIL;
+    return is_pair(comm) && call->block <= (size_t)HIDDEN_UNTIL;
   if (call->kind != UNI_ALL_REDUCE)
     return false;
-  if (!uni_select_returns(comm))
+  if (!is_pair(comm))
     return comm->world->settings.crowded && uni_select_one_shot(comm, call);
   /* pushed results go where their reader's processor holds the lines, but in place */
   return call->block <= (size_t)(call->send == call->recv ? HIDDEN_UNTIL : COPIED_UNTIL);
@@ -205,8 +213,8 @@ bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
  * of two ranks has a processor. */
 bool uni_select_reclaims(const unisono_comm *comm, const struct uni_call *call) {
   enum uni_algorithm forced = comm->world->settings.algorithm;
-  return uni_select_returns(comm) && (forced == UNI_AUTO || forced == UNI_PUSH) &&
-         call->kind == UNI_ALL_REDUCE && call->send != call->recv && call->block > (size_t)COPIED_UNTIL &&
+  return is_pair(comm) && (forced == UNI_AUTO || forced == UNI_PUSH) && call->kind == UNI_ALL_REDUCE &&
+         call->send != call->recv && call->block > (size_t)COPIED_UNTIL &&
          call->block <= (size_t)RECLAIMS_UNTIL && !comm->world->settings.guard;
 }
 
@@ -240,6 +248,13 @@ static size_t pipelined_chunk(const unisono_comm *comm, size_t bytes) {
   return whole_lines(bytes / pieces + 1);
 }
 
+/* Chunks of one size: a short one at the end would take a step as long as any, and leave most lines of its
+ * room to who read them when it is another one's turn to write. */
+static size_t even_chunk(size_t bytes, size_t most) {
+  size_t chunks = (bytes + most - 1) / most;
+  return chunks ? whole_lines((bytes + chunks - 1) / chunks) : UNI_LINE;
+}
+
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call) {
   size_t most = comm->layout.stage_bytes;
   if (comm->run.plan.by_levels)
@@ -248,7 +263,7 @@ size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *
   if (call->kind == UNI_BROADCAST && !comm->world->settings.crowded)
     most = least(most, pipelined_chunk(comm, comm->run.lanes[0].bytes));
   /* the ranks' shares are known to be alike, but for v-collectives */
-  return uni_kind_is_v(call->kind) ? most : least(most, whole_lines(comm->run.lanes[0].bytes));
+  return uni_kind_is_v(call->kind) ? most : even_chunk(comm->run.lanes[0].bytes, most);
 }
 
 /* Can every rank read all that the others send? */
@@ -327,7 +342,7 @@ static void plan_results(unisono_comm *comm, bool send_covered) {
   } else if (!send_covered) {
     plan->chunk = uni_select_staged_chunk(comm, &comm->run.call);
     plan->algorithm = UNI_STAGED;
-    plan->returns = uni_select_returns(comm);
+    plan->returns = results_return(comm);
     plan->gathers = !middle || has_edges;
   } else if (middle && (!has_edges || all_recv_covered(comm))) {
     plan->chunk = plan->total;

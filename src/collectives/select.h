@@ -12,10 +12,6 @@ void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]);
 /* How many lanes share the bytes. */
 uint32_t uni_select_lanes(const unisono_comm *comm, size_t total);
 
-/* Do results go back into the stages that their inputs came from? A line that is read, written and read again
- * by two ranks in turn goes from one cache to the other, and its store waits for nobody. */
-bool uni_select_returns(const unisono_comm *comm);
-
 /* The bytes of a stage that an operation with rooms of this size uses. Lines that go to and fro are best kept
  * in the nearest caches, others are best out of them when their turn comes again: see layout.c. */
 size_t uni_select_ring(const unisono_comm *comm, size_t room);
