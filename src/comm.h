@@ -128,7 +128,7 @@ static inline char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t 
 /* The room `which` of those that `rank` began to trade with `other`. */
 static inline char *uni_comm_traded(const unisono_comm *comm, int rank, uint32_t lane, int other,
                                     uint64_t which) {
-  size_t others = (size_t)comm->size - 1, room = comm->layout.stage_bytes / others / UNI_LINE * UNI_LINE;
+  size_t others = (size_t)comm->size - 1, room = comm->layout.traded_bytes;
   size_t of_rank = ((size_t)rank * comm->layout.lanes + lane) * others + (size_t)(other - (other > rank));
   return comm->segment->base + comm->layout.traded + (of_rank * UNI_TRADED_ROOMS + which) * room;
 }

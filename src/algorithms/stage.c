@@ -85,7 +85,7 @@ void uni_stage_chunk(const unisono_comm *comm, struct uni_lane *lane, const stru
       continue;
     if (!uni_view_covers(&run->send[comm->rank], part.from, part.bytes))
       stage_part(comm, lane, uni_stage_part(comm, lane, chunk, comm->rank, reader, &part), &part);
-    if (chunk->whole || uni_parts_are_alike(run->call.kind))
-      break;
+    if (!run->plan.trades && (chunk->whole || uni_parts_are_alike(run->call.kind)))
+      break; /* all read it in one place */
   }
 }

@@ -33,10 +33,10 @@ static void stage_first_chunk(unisono_comm *comm) {
   run->plan.one_shot = uni_select_one_shot(comm, &run->call);
   run->plan.by_levels = uni_select_by_levels(comm, &run->call);
   run->plan.algorithm = run->plan.by_levels ? UNI_BY_LEVELS : UNI_STAGED;
+  run->plan.trades = uni_select_trades(comm, &run->call);
   run->plan.chunk = uni_select_staged_chunk(comm, &run->call);
-  uni_stage_begin(comm, run->plan.chunk * uni_select_rooms(comm, run->call.kind));
+  uni_stage_begin(comm, run->plan.chunk * uni_select_rooms(comm, &run->call));
   run->plan.has_edges = false;
-  run->plan.trades = uni_select_trades(comm, run->call.kind);
   run->plan.hands_over = uni_select_hands_over(comm, run->call.kind);
   bool stages = bytes > 0 && !uni_view_covers(&run->send[comm->rank], 0, bytes);
   if (run->plan.hands_over)

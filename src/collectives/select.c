@@ -53,6 +53,11 @@ static struct price price_of(const unisono_comm *comm) {
   return (struct price){turn, ps[UNI_COST_WRITE], ps[UNI_COST_READ], ps[UNI_COST_FOLD]};
 }
 
+/* What is not reduced, and has no root. */
+static bool goes_between_pairs(enum uni_kind kind) {
+  return !uni_kind_shares_result(kind) && !uni_kind_has_root(kind);
+}
+
 /* Bytes at which what `fixed` costs more is made up for by what a line costs less. */
 static size_t crossing(uint64_t fixed, uint64_t line) {
   return line ? (size_t)(fixed / line) * UNI_LINE : SIZE_MAX;
@@ -65,7 +70,7 @@ static size_t crossing(uint64_t fixed, uint64_t line) {
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
-  if (n == 2 && (uni_select_trades(comm, kind) || (kind == UNI_ALL_REDUCE && is_pair(comm)))) {
+  if (n == 2 && (goes_between_pairs(kind) || (kind == UNI_ALL_REDUCE && is_pair(comm)))) {
     size_t until = crossing(p.turn / 2, p.write + p.read);
     return (until > AT_ONCE ? until : AT_ONCE) * (uni_kind_scatters(kind) ? 2 : 1);
   }
@@ -184,12 +189,20 @@ bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
   return comm->size == 2 && !comm->world->settings.crowded && is_rooted_copy(kind);
 }
 
-bool uni_select_trades(const unisono_comm *comm, enum uni_kind kind) {
-  if (uni_kind_shares_result(kind))
+/* Few ranks that share processors trade rooms for what all of them read, too, and write it to each: their
+ * stores do not wait for the readers then. More of four ranks' copies than a room holds would not stay in the
+ * nearest caches. */
+static bool spreads(const unisono_comm *comm, const struct uni_call *call) {
+  return call->kind == UNI_ALL_GATHER && comm->world->settings.crowded &&
+         (comm->size == 3 || (comm->size == 4 && call->block <= comm->layout.traded_bytes));
+}
+
+bool uni_select_trades(const unisono_comm *comm, const struct uni_call *call) {
+  if (uni_kind_shares_result(call->kind))
     return comm->size == 2 && comm->run.plan.one_shot;
-  if (comm->run.plan.by_levels || uni_kind_has_root(kind))
+  if (comm->run.plan.by_levels || !goes_between_pairs(call->kind))
     return false;
-  return comm->size == 2 || uni_kind_scatters(kind);
+  return comm->size == 2 || uni_kind_scatters(call->kind) || spreads(comm, call);
 }
 
 /* By way of the stages no rank has to wait until the others are through with its buffers: a step less. Of two
@@ -232,10 +245,11 @@ size_t uni_select_ring(const unisono_comm *comm, size_t room) {
   return least(ring, 4 * room > kept ? 4 * room : kept);
 }
 
-size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind) {
+size_t uni_select_rooms(const unisono_comm *comm, const struct uni_call *call) {
   if (comm->run.plan.by_levels)
-    return uni_levels_rooms(comm, kind);
-  return uni_kind_scatters(kind) && comm->size > 1 ? (size_t)comm->size - 1 : 1;
+    return uni_levels_rooms(comm, call->kind);
+  bool scatters = uni_kind_scatters(call->kind) && !comm->run.plan.trades;
+  return scatters && comm->size > 1 ? (size_t)comm->size - 1 : 1;
 }
 
 /* A root stages while the others still copy what it staged before. With n pieces all of it takes n + 1 steps
@@ -259,7 +273,8 @@ size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *
   size_t most = comm->layout.stage_bytes;
   if (comm->run.plan.by_levels)
     return least(levels_chunk(comm, call->kind), whole_lines(comm->run.lanes[0].bytes));
-  most = most / uni_select_rooms(comm, call->kind) / UNI_LINE * UNI_LINE;
+  most = comm->run.plan.trades ? comm->layout.traded_bytes
+                               : most / uni_select_rooms(comm, call) / UNI_LINE * UNI_LINE;
   if (call->kind == UNI_BROADCAST && !comm->world->settings.crowded)
     most = least(most, pipelined_chunk(comm, comm->run.lanes[0].bytes));
   /* the ranks' shares are known to be alike, but for v-collectives */

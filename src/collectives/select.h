@@ -17,7 +17,7 @@ uint32_t uni_select_lanes(const unisono_comm *comm, size_t total);
 size_t uni_select_ring(const unisono_comm *comm, size_t room);
 
 /* How many peers' parts of a chunk lie side by side in a stage. */
-size_t uni_select_rooms(const unisono_comm *comm, enum uni_kind kind);
+size_t uni_select_rooms(const unisono_comm *comm, const struct uni_call *call);
 
 /* The size of a chunk where some rank stages what it sends. */
 size_t uni_select_staged_chunk(const unisono_comm *comm, const struct uni_call *call);
@@ -32,7 +32,7 @@ bool uni_select_by_levels(const unisono_comm *comm, const struct uni_call *call)
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind);
 
 /* Do pairs of ranks trade the rooms of what they stage for each other? */
-bool uni_select_trades(const unisono_comm *comm, enum uni_kind kind);
+bool uni_select_trades(const unisono_comm *comm, const struct uni_call *call);
 
 /* Is it so little that a rank does not show its buffers, though they are shared? */
 bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call);

@@ -17,6 +17,13 @@ static size_t stage_bytes(size_t ranks, size_t lanes) {
   return bytes > STAGE_MOST ? STAGE_MOST : bytes < least ? (least + 4095) / 4096 * 4096 : bytes;
 }
 
+/* All pairs' rooms of a chunk stay in the caches. */
+static size_t traded_bytes(size_t ranks, size_t lanes) {
+  size_t pairs = ranks > 1 ? ranks * (ranks - 1) : 1,
+         bytes = STAGE_ALL / (pairs * lanes) / UNI_LINE * UNI_LINE;
+  return bytes > STAGE_MOST ? STAGE_MOST : bytes < UNI_LINE ? UNI_LINE : bytes;
+}
+
 /* A stage has room for at least four chunks, as uni_stage_begin wants it. For few ranks it is so large that a
  * line has left the nearest caches when its turn comes again: a store to a line that is there, and in the
  * reader's cache too, waits until the reader's copy is given up, one line after the other. */
@@ -36,6 +43,7 @@ struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes) {
   struct uni_layout l = {.size = size, .lanes = lanes};
   size_t n = size, total = 0;
   l.stage_bytes = stage_bytes(n, lanes);
+  l.traded_bytes = traded_bytes(n, lanes);
   l.stage_ring = stage_ring(n, lanes, l.stage_bytes);
   l.ring_bytes = ring_bytes(n * n);
   place(&total, sizeof(struct uni_header));
@@ -47,7 +55,7 @@ struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes) {
   l.channels = place(&total, n * n * sizeof(struct uni_channel));
   l.rings = place(&total, n * n * l.ring_bytes);
   l.stages = place(&total, n * lanes * 2 * l.stage_ring);
-  l.traded = place(&total, n * lanes * UNI_TRADED_ROOMS * l.stage_bytes);
+  l.traded = place(&total, n * lanes * (n - 1) * UNI_TRADED_ROOMS * l.traded_bytes);
   l.total = (total + 4095) / 4096 * 4096;
   return l;
 }

@@ -100,7 +100,8 @@ struct uni_header {
 /* Where the parts of a segment for `size` ranks and `lanes` lanes begin. */
 struct uni_layout {
   uint32_t size, lanes;
-  size_t stage_bytes; /* the largest chunk in a stage */
+  size_t stage_bytes;  /* the largest chunk in a stage */
+  size_t traded_bytes; /* the same in a room that a pair trades */
   size_t stage_ring;  /* a stage: some chunks, one behind the other */
   size_t ring_bytes;  /* a power of two */
   size_t ranks, places, steps, counts, survivors, channels, rings, stages, traded, total; /* offsets */

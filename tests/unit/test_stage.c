@@ -35,7 +35,7 @@ static void check_traded(uint64_t chunk) {
 
 /* Nobody else's: the rooms of all pairs are apart, within the segment. */
 static void check_apart(void) {
-  size_t room = comm.layout.stage_bytes / (RANKS - 1) / UNI_LINE * UNI_LINE;
+  size_t room = comm.layout.traded_bytes;
   char *all[RANKS * (RANKS - 1) * ROOMS];
   int n = 0;
   for (int sender = 0; sender < RANKS; sender++)
