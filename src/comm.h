@@ -118,7 +118,8 @@ static inline struct uni_channel *uni_comm_channel(const unisono_comm *comm, int
 enum { UNI_SEND_COUNTS, UNI_SEND_DISPLS, UNI_SEND_EXTENT };
 uint64_t *uni_comm_counts(const unisono_comm *comm, int rank, int which);
 
-/* A lane's stage: private data on its way (UNI_STAGE_IN) or results (UNI_STAGE_OUT). */
+/* A lane's stage: private data on its way, and results that return (UNI_STAGE_IN), or own results
+ * (UNI_STAGE_OUT). */
 enum { UNI_STAGE_IN, UNI_STAGE_OUT };
 static inline char *uni_comm_stage(const unisono_comm *comm, int rank, uint32_t lane, int which) {
   size_t stage = ((size_t)rank * comm->layout.lanes + lane) * 2 + (size_t)which;

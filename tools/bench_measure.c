@@ -105,7 +105,9 @@ static double time_copy(struct bench *bench, const struct shape *shape, long sam
     memcpy(bench->recv + (size_t)k * shape->stride, bench->send + (size_t)k * shape->stride, shape->bytes);
     __asm__ volatile("" : : "r"(bench->recv) : "memory"); /* the copy is not to be optimised away */
   }
-  return (microseconds() - start) / shape->calls;
+  double time = microseconds() - start;
+  must(bench, "barrier", unisono_barrier(bench->comm));
+  return time / shape->calls;
 }
 
 /* Runs what is not counted; µs that one pair of samples takes on the slowest rank, writing and checking

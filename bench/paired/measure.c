@@ -46,9 +46,9 @@ static struct call call_on(const struct task *task, const struct contestant *who
   return call;
 }
 
-/* One sample: write the buffers, meet, time the calls. All are through before anyone writes the next ones: of ranks
- * that share a processor the one that ends first would keep it from the other, whose time would be that of the
- * writing. */
+/* One sample: write the buffers, meet, time the calls. All are through before anyone writes the next ones: of
+ * ranks that share a processor the one that ends first would keep it from the other, whose time would be that
+ * of the writing. */
 static double sample(const struct task *task, const struct contestant *who, size_t seed) {
   struct call calls[CALLS_OF_SMALL];
   for (int k = 0; k < task->calls; k++) {

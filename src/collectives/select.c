@@ -194,7 +194,7 @@ bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
  * nearest caches. */
 static bool spreads(const unisono_comm *comm, const struct uni_call *call) {
   return call->kind == UNI_ALL_GATHER && comm->world->settings.crowded &&
-         (comm->size == 3 || (comm->size == 4 && call->block <= comm->layout.traded_bytes));
+         (comm->size == 3 || (comm->size == 4 && comm->run.lanes[0].bytes <= comm->layout.traded_bytes));
 }
 
 bool uni_select_trades(const unisono_comm *comm, const struct uni_call *call) {
@@ -222,8 +222,8 @@ bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
   return call->block <= (size_t)(call->send == call->recv ? HIDDEN_UNTIL : COPIED_UNTIL);
 }
 
-/* A buffer that was sent from was written by its owner, who has its lines. As with results that return, each
- * of two ranks has a processor. */
+/* A buffer that was sent from was written by its owner, who has its lines. Each of two ranks has a
+ * processor. */
 bool uni_select_reclaims(const unisono_comm *comm, const struct uni_call *call) {
   enum uni_algorithm forced = comm->world->settings.algorithm;
   return is_pair(comm) && (forced == UNI_AUTO || forced == UNI_PUSH) && call->kind == UNI_ALL_REDUCE &&

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "engines/abandon.h"
@@ -33,6 +34,7 @@ static const struct uni_mpi *mpi;
 static struct uni_engine engine; /* what is handed out: the calls' own with `open` */
 static char why_not[256];
 static uint64_t our_session; /* of the world that was started here; 0: by mpirun or the application */
+static pid_t starter;        /* the process that has called MPI_Init */
 static _Atomic bool something_broke;
 
 static bool try_library(int i, int flags) {
@@ -192,16 +194,18 @@ static void start_mpi(void *argument) {
  * launcher's barrier, in which it confirms nothing any more; over TCP that is for ever where another one came
  * later. */
 static bool may_hang_in_finalize(void) {
-  char text[500];
+  char text[4096];
   int major = 0, minor = 0;
   mpi->version(text, sizeof text);
   int numbers = sscanf(text, "MPICH Version: %d.%d", &major, &minor);
   int release = 100 * major + minor;
-  return numbers == 2 && release >= 304 && release <= 401 && strstr(text, "ch4:ucx");
+  bool speaks_pmi1 = !strstr(text, "pmi2") && !strstr(text, "pmix"); /* the options it was configured with */
+  return numbers == 2 && release >= 304 && release <= 401 && strstr(text, "ch4:ucx") && speaks_pmi1;
 }
 
 static void finalize_at_exit(void) {
-  if (atomic_load_explicit(&something_broke, memory_order_relaxed) || !mpi->is_up())
+  bool is_child = getpid() != starter; /* forked since */
+  if (is_child || atomic_load_explicit(&something_broke, memory_order_relaxed) || !mpi->is_up())
     return;
   if (!may_hang_in_finalize() || !uni_pmi_leave())
     mpi->finalize();
@@ -233,6 +237,7 @@ static unisono_status start_here(const struct uni_engine_start *start, bool laun
         uni_fail(UNISONO_ERROR_SYSTEM, "MPI_Init_thread failed, or this MPI does not serve several threads "
                                        "(MPI_THREAD_MULTIPLE)");
   free(started);
+  starter = getpid();
   if (launched)
     atexit(finalize_at_exit);
   else

@@ -14,8 +14,8 @@ unisono_status uni_pmi_serve(const struct uni_engine_start *start, int *fd);
 bool uni_pmi_has_failed(void *unused);
 
 /* In place of MPI_Finalize: waits until all ranks have come to their end, then tells the launcher that this
- * one is over. False: the launcher is not reached by PMI-1 over an open file (PMI_FD), and nothing was said.
- */
+ * one is over. False: there is no launcher that speaks PMI-1 over an open file (PMI_FD), and it was told
+ * nothing. */
 bool uni_pmi_leave(void);
 
 #endif

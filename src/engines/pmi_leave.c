@@ -1,23 +1,36 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "engines/pmi.h"
 
-/* One line is asked, one answered; this one is read to its end and not further. */
-static bool ask(int fd, const char *line, const char *answer) {
-  char text[256];
-  size_t n = 0;
-  if (write(fd, line, strlen(line)) != (ssize_t)strlen(line))
-    return false;
-  while (n < sizeof text - 1 && read(fd, text + n, 1) == 1 && text[n] != '\n')
-    n++;
-  text[n] = 0;
-  return strncmp(text, answer, strlen(answer)) == 0;
+static bool say(int fd, const char *line) {
+  size_t n = strlen(line);
+  ssize_t sent;
+  do
+    sent = send(fd, line, n, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  return sent == (ssize_t)n;
+}
+
+/* Reads one line to its end and not further. */
+static void await_line(int fd) {
+  char c = 0;
+  ssize_t got;
+  do
+    got = read(fd, &c, 1);
+  while ((got == 1 && c != '\n') || (got < 0 && errno == EINTR));
 }
 
 bool uni_pmi_leave(void) {
-  const char *fd = getenv("PMI_FD");
-  return fd && ask(atoi(fd), "cmd=barrier_in\n", "cmd=barrier_out") &&
-         ask(atoi(fd), "cmd=finalize\n", "cmd=finalize_ack");
+  const char *text = getenv("PMI_FD");
+  int fd = text ? atoi(text) : -1;
+  if (fd < 0 || !say(fd, "cmd=barrier_in\n"))
+    return false;
+  await_line(fd); /* cmd=barrier_out; whatever it is, or where the launcher is gone, this rank is over */
+  if (say(fd, "cmd=finalize\n"))
+    await_line(fd);
+  return true;
 }

@@ -17,11 +17,13 @@ static size_t stage_bytes(size_t ranks, size_t lanes) {
   return bytes > STAGE_MOST ? STAGE_MOST : bytes < least ? (least + 4095) / 4096 * 4096 : bytes;
 }
 
-/* All pairs' rooms of a chunk stay in the caches. */
-static size_t traded_bytes(size_t ranks, size_t lanes) {
-  size_t pairs = ranks > 1 ? ranks * (ranks - 1) : 1,
-         bytes = STAGE_ALL / (pairs * lanes) / UNI_LINE * UNI_LINE;
-  return bytes > STAGE_MOST ? STAGE_MOST : bytes < UNI_LINE ? UNI_LINE : bytes;
+/* As large as a stage's chunk, if all pairs' rooms then stay in the caches; else at least what a peer's part
+ * of such a chunk takes. */
+static size_t traded_bytes(size_t ranks, size_t lanes, size_t chunk) {
+  size_t others = ranks > 1 ? ranks - 1 : 1, bytes = STAGE_ALL / (ranks * others * lanes);
+  bytes = bytes < chunk ? bytes : chunk;
+  bytes = bytes > chunk / others ? bytes : chunk / others;
+  return bytes / UNI_LINE * UNI_LINE;
 }
 
 /* A stage has room for at least four chunks, as uni_stage_begin wants it. For few ranks it is so large that a
@@ -43,7 +45,7 @@ struct uni_layout uni_layout_of(uint32_t size, uint32_t lanes) {
   struct uni_layout l = {.size = size, .lanes = lanes};
   size_t n = size, total = 0;
   l.stage_bytes = stage_bytes(n, lanes);
-  l.traded_bytes = traded_bytes(n, lanes);
+  l.traded_bytes = traded_bytes(n, lanes, l.stage_bytes);
   l.stage_ring = stage_ring(n, lanes, l.stage_bytes);
   l.ring_bytes = ring_bytes(n * n);
   place(&total, sizeof(struct uni_header));

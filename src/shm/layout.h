@@ -5,7 +5,8 @@
  *   counts[size][4*size]        the v-collectives' arrays, by rank
  *   channels[size][size]        point to point, by sender and receiver
  *   rings[size][size]           their lines, written by the sender
- *   stages[size][lanes][2]      private data on its way, and results, written by its rank
+ *   stages[size][lanes][2]      private data on its way, and results, written by its rank, or results that
+ *                               peers return where they have read that data
  *   traded[size][lanes][size-1][UNI_TRADED_ROOMS]
  *                               the same between pairs of ranks, which trade these rooms: see steps.h
  *
@@ -102,8 +103,8 @@ struct uni_layout {
   uint32_t size, lanes;
   size_t stage_bytes;  /* the largest chunk in a stage */
   size_t traded_bytes; /* the same in a room that a pair trades */
-  size_t stage_ring;  /* a stage: some chunks, one behind the other */
-  size_t ring_bytes;  /* a power of two */
+  size_t stage_ring;   /* a stage: some chunks, one behind the other */
+  size_t ring_bytes;   /* a power of two */
   size_t ranks, places, steps, counts, survivors, channels, rings, stages, traded, total; /* offsets */
 };
 

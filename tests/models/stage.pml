@@ -9,7 +9,8 @@
  * results return into the stages that their inputs came from, which is a variant, or where who is read from runs ahead. In the other one the readers of
  * what is copied write it back (src/shm/handover.c), and in a third one what is copied goes by way of traded rooms
  * (uni_stage_part). In the last one all that is copied goes to or from a root, and only the two ends of a copy wait for
- * each other (plan.flows). Rooms are of one size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
+ * each other (plan.flows). Results that return and traded rooms are of two ranks: of more, each pair has lines of its own.
+ * Rooms are of one size. The lines of the arrival are arrival.pml's: here are their stamps only. Every operation has one or two
  * chunks (three, where results return or rooms are traded; in the last variant four in two operations) and is a reduction (with results gathered), a copy, or a v-collective (with
  * counts), alike on all ranks. Values name the operation and the chunk.
  *

@@ -113,7 +113,49 @@ static void check_inline(void) {
   CHECK(cheap[UNI_ALL_REDUCE] > 2 * KI && cheap[UNI_ALL_REDUCE] < 3 * KI);
 }
 
+/* Chunks fill rooms of lines, as few as can be, and no last one is much shorter than the others. */
+static void check_chunks(void) {
+  enum { ROOM = 128 * KI, TRADED = 37440 };
+  static struct uni_world world;
+  struct uni_lane lane = {0};
+  unisono_comm comm = {.world = &world, .size = 8, .layout = {.stage_bytes = ROOM, .traded_bytes = TRADED}};
+  struct uni_call call = {.kind = UNI_ALL_TO_ALL};
+  comm.run.lanes = &lane;
+  for (int trades = 0; trades < 2; trades++)
+    for (size_t bytes = 1; bytes < 2 * MI; bytes += bytes / 9 + 1) {
+      size_t most = trades ? TRADED : ROOM / 7 / UNI_LINE * UNI_LINE, chunks = (bytes + most - 1) / most;
+      comm.run.plan.trades = trades;
+      lane.bytes = bytes;
+      size_t chunk = uni_select_staged_chunk(&comm, &call);
+      CHECK(chunk % UNI_LINE == 0 && chunk <= most && (chunks - 1) * chunk < bytes &&
+            bytes <= chunks * chunk);
+      CHECK(bytes - (chunks - 1) * chunk + chunks * UNI_LINE >= chunk);
+    }
+}
+
+/* What is sent to each of few ranks that share processors goes to a room for each, if it fits. */
+static void check_trades(void) {
+  static struct uni_world world = {.settings = {.crowded = true}};
+  struct uni_lane lane = {.bytes = 128 * KI};
+  unisono_comm comm = {.world = &world, .size = 4, .layout = {.traded_bytes = 128 * KI}};
+  struct uni_call gather = {.kind = UNI_ALL_GATHER}, scatter = {.kind = UNI_ALL_TO_ALL};
+  comm.run.lanes = &lane;
+  CHECK(uni_select_trades(&comm, &gather));
+  lane.bytes++;
+  CHECK(!uni_select_trades(&comm, &gather) && uni_select_trades(&comm, &scatter));
+  comm.size = 3;
+  CHECK(uni_select_trades(&comm, &gather));
+  comm.size = 5;
+  lane.bytes = 64;
+  CHECK(!uni_select_trades(&comm, &gather) && uni_select_trades(&comm, &scatter));
+  world.settings.crowded = false;
+  comm.size = 3;
+  CHECK(!uni_select_trades(&comm, &gather));
+}
+
 int main(void) {
+  check_chunks();
+  check_trades();
   check_inline();
   check_grouping();
   check_swaps();

@@ -49,8 +49,21 @@ static void check_apart(void) {
   }
 }
 
+/* For every number of ranks and lanes a room holds lines, what a peer's part of a stage's chunk takes at
+ * least, and no more than the chunk; and all of them are within the segment. */
+static void check_layouts(void) {
+  for (uint32_t n = 2; n <= 64; n++)
+    for (uint32_t lanes = 1; lanes <= 64; lanes *= 2) {
+      struct uni_layout l = uni_layout_of(n, lanes);
+      CHECK(l.traded_bytes >= UNI_LINE && l.traded_bytes % UNI_LINE == 0 && l.traded_bytes <= l.stage_bytes);
+      CHECK(l.traded_bytes + UNI_LINE > l.stage_bytes / (n - 1));
+      CHECK(l.traded + (size_t)n * lanes * (n - 1) * UNI_TRADED_ROOMS * l.traded_bytes <= l.total);
+    }
+}
+
 /* A rank writes where it has read what the other staged in that room before. */
 int main(void) {
+  check_layouts();
   comm.size = RANKS;
   comm.layout = uni_layout_of(RANKS, 1);
   comm.segment = &segment;
