@@ -37,11 +37,16 @@ struct price { /* of a step, and of a line of data; picoseconds */
   uint64_t turn, write, read, fold;
 };
 
+static uint64_t processors_of(const unisono_comm *comm) {
+  int processors = comm->world->settings.processors;
+  return processors > 1 ? (uint64_t)processors : 1;
+}
+
 /* Where ranks share processors, in a step each processor switches from rank to rank until it has run all of
  * its own, and all else is little. */
 static uint64_t crowded_turn(const unisono_comm *comm) {
   const uint64_t a_switch = 2500000;
-  uint64_t processors = comm->world->settings.processors > 1 ? (uint64_t)comm->world->settings.processors : 1;
+  uint64_t processors = processors_of(comm);
   uint64_t ranks = (uint64_t)comm->size, more = ranks > processors ? ranks - processors : 0;
   uint64_t turn = a_switch * more / processors;
   return turn > a_switch / 2 ? turn : a_switch / 2;
@@ -205,11 +210,22 @@ bool uni_select_trades(const unisono_comm *comm, const struct uni_call *call) {
   return comm->size == 2 || uni_kind_scatters(call->kind) || spreads(comm, call);
 }
 
+/* Is the step that shared buffers cost, where ranks share processors, dearer than to copy what goes to the
+ * peers, for all ranks of a processor? */
+static bool copies_are_cheaper(const unisono_comm *comm, const struct uni_call *call) {
+  const uint64_t line = 1500; /* picoseconds, into rooms whose lines are in the own caches */
+  uint64_t ranks = (uint64_t)comm->size, processors = processors_of(comm);
+  uint64_t sharing = (ranks + processors - 1) / processors;
+  return call->block * (size_t)(ranks - 1) <= crossing(crowded_turn(comm), line * sharing);
+}
+
 /* By way of the stages no rank has to wait until the others are through with its buffers: a step less. Of two
  * ranks that trade rooms neither has to touch what the other will write again. */
 bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
   if (comm->world->settings.algorithm != UNI_AUTO)
     return false;
+  if (comm->world->settings.crowded && goes_between_pairs(call->kind))
+    return !uni_kind_is_v(call->kind) && copies_are_cheaper(comm, call);
   if (call->kind == UNI_ALL_GATHER || call->kind == UNI_ALL_TO_ALL)
     return is_pair(comm) && call->block <= (size_t)COPIED_UNTIL;
   if (call->kind == UNI_REDUCE_SCATTER)

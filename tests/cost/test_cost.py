@@ -24,6 +24,7 @@ RANKS = [1, 2] if len(PROCESSORS) > 1 else [1]  # on one processor, to wait is t
 TOLERANCE = 1.05  # compilers and libc's memcpy differ a little
 ROOMY = 0.9  # a limit so much too high no longer guards anything
 COUNTED = 60  # calls under callgrind
+TIMES = 3  # so often, where a loaded machine let no call go by without waiting
 BATCHES, BATCH = 1000, 100  # under strace: enough that both ranks were left alone for the length of one
 TIMEOUT = 60  # seconds
 SKIPPED = 77
@@ -92,12 +93,23 @@ def all_instructions(program):
     return {name_of(call, ranks): instructions(program, call, ranks) for ranks in RANKS for call in CALLS}
 
 
+def fewest_instructions(program, call, ranks, limit):
+    count = instructions(program, call, ranks)
+    for _ in range(TIMES - 1):
+        if count > limit:
+            count = min(count, instructions(program, call, ranks))
+    return count
+
+
 def check_instructions(program):
     limits, failed = json.loads(LIMITS.read_text()), False
-    for name, count in all_instructions(program).items():
-        over, roomy = count > limits[name] * TOLERANCE, count < limits[name] * ROOMY
+    for call, ranks in [(call, ranks) for ranks in RANKS for call in CALLS]:
+        name = name_of(call, ranks)
+        limit = limits[name] * TOLERANCE
+        count = fewest_instructions(program, call, ranks, limit)
+        over, roomy = count > limit, count < limits[name] * ROOMY
         note = "  FAILED: too many" if over else "  the limit can be lowered: test_cost.py update" if roomy else ""
-        print(f"{name:30} {count:6} instructions, limit {limits[name] * TOLERANCE:6.0f}{note}")
+        print(f"{name:30} {count:6} instructions, limit {limit:6.0f}{note}")
         failed = failed or over
     return failed
 

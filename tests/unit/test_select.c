@@ -92,6 +92,10 @@ static void check_crowded(void) {
   CHECK(uni_select_one_shot(&comm, &call) && uni_select_hides(&comm, &call));
   call.block = 64 * KI;
   CHECK(!uni_select_one_shot(&comm, &call) && !uni_select_hides(&comm, &call));
+  struct uni_call gather = {.kind = UNI_ALL_GATHER, .block = 16 * KI}, varied = {.kind = UNI_ALL_GATHERV};
+  CHECK(uni_select_hides(&comm, &gather) && !uni_select_hides(&comm, &varied));
+  gather.block = 32 * KI;
+  CHECK(!uni_select_hides(&comm, &gather));
   world.settings.processors = 3;
   call.block = 16 * KI;
   CHECK(!uni_select_one_shot(&comm, &call));
