@@ -191,7 +191,7 @@ static bool is_rooted_copy(enum uni_kind kind) {
 }
 
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
-  return comm->size == 2 && !comm->world->settings.crowded && is_rooted_copy(kind);
+  return is_pair(comm) && is_rooted_copy(kind);
 }
 
 /* Few ranks that share processors trade rooms for what all of them read, too, and write it to each: their

@@ -15,7 +15,9 @@ static bool say(int fd, const char *line) {
   return sent == (ssize_t)n;
 }
 
-/* Reads one line to its end and not further. */
+/* Reads one line to its end and not further. As in MPI_Finalize there is no time limit: other ranks may have
+ * much to do yet. Where one dies the launcher ends them all, and where the launcher does the connection ends.
+ */
 static void await_line(int fd) {
   char c = 0;
   ssize_t got;
