@@ -20,8 +20,12 @@ UNI_STRAIGHT void uni_copy(void *to, const void *from, size_t bytes) {
   char *t = to;
   const char *f = from;
   uint64_t a, b;
-  if (bytes > 16) {
+  if (bytes > 32) {
     memcpy(t, f, bytes);
+  } else if (bytes > 16) {
+    struct { uint64_t word[2]; } c, d;
+    memcpy(&c, f, 16), memcpy(&d, f + bytes - 16, 16);
+    memcpy(t, &c, 16), memcpy(t + bytes - 16, &d, 16);
   } else if (bytes >= 8) {
     memcpy(&a, f, 8), memcpy(&b, f + bytes - 8, 8);
     memcpy(t, &a, 8), memcpy(t + bytes - 8, &b, 8);
@@ -87,40 +91,58 @@ UNI_STRAIGHT bool uni_inline_is_one_sided(const unisono_comm *comm, const struct
   return (call->kind == UNI_BROADCAST || call->kind == UNI_SCATTER) && comm->rank == call->root;
 }
 
+/* A fold of payloads, worked out before the peers' are there. */
+struct uni_inline_fold {
+  uni_fold_fn kernel; /* NULL: nothing to fold */
+  size_t count;
+  void *out;
+  char mine[UNI_FEW_BYTES], result[UNI_FEW_BYTES];
+};
+
 /* Kernels are at their best with whole vectors, and there is always something to read behind a payload: so
  * what is less than a vector is folded as one, in a place of its own. What this rank sends is read from where
- * it comes from: its slot may still be on its way to this processor's cache, or streamed away from it. */
-UNI_STRAIGHT void uni_inline_fold(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
-  enum { ROOM = 32 };
-  char mine[ROOM] = {0}, room[ROOM];
-  bool is_small = call->block < ROOM;
-  void *out = is_small ? room : call->recv;
-  size_t count = is_small ? (size_t)ROOM >> __builtin_ctzl(call->element) : call->count;
+ * it comes from: its slot may still be on its way to this processor's cache, or streamed away from it. All
+ * this before the wait: a vector is not read at once of what was written in smaller pieces just before. */
+UNI_STRAIGHT void uni_inline_prepare(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence,
+                                     struct uni_inline_fold *fold) {
+  bool has_result = call->kind != UNI_REDUCE || comm->rank == call->root;
+  bool is_small = call->block < UNI_FEW_BYTES;
   size_t from = call->kind == UNI_REDUCE_SCATTER ? call->block * (size_t)comm->rank : 0;
-  if (call->kind == UNI_REDUCE && comm->rank != call->root)
+  fold->kernel = NULL;
+  if (!has_result || call->block == 0)
     return;
   for (int r = 0; r < comm->size; r++)
     comm->run.inputs[r] = uni_inline_of(comm, call, sequence, r) + from;
-  comm->run.inputs[comm->rank] = (const char *)call->send + from;
+  const char *mine = (const char *)call->send + from;
+  comm->run.inputs[comm->rank] = is_small ? fold->mine : mine;
+  fold->out = is_small ? fold->result : call->recv;
+  fold->count = is_small ? (size_t)UNI_FEW_BYTES >> __builtin_ctzl(call->element) : call->count;
+  fold->kernel = is_small ? comm->kernels->few->fold[call->dtype][call->op] : call->fold;
   if (is_small) {
-    uni_copy(mine, comm->run.inputs[comm->rank], call->block);
-    comm->run.inputs[comm->rank] = mine;
+    memset(fold->mine, 0, UNI_FEW_BYTES);
+    uni_copy(fold->mine, mine, call->block);
   }
+}
+
+UNI_STRAIGHT void uni_inline_fold(const unisono_comm *comm, const struct uni_call *call,
+                                  struct uni_inline_fold *fold) {
+  if (!fold->kernel)
+    return;
   uint64_t environment = uni_fpenv_enter();
-  call->fold(&out, 1, comm->run.inputs, (size_t)comm->size, count);
+  fold->kernel(&fold->out, 1, comm->run.inputs, (size_t)comm->size, fold->count);
   uni_fpenv_leave(environment);
-  if (is_small)
-    uni_copy(call->recv, room, call->block);
+  if (fold->out == fold->result)
+    uni_copy(call->recv, fold->result, call->block);
 }
 
 /* All needed lines are there: works out the result. */
-UNI_STRAIGHT void uni_inline_deliver(const unisono_comm *comm, const struct uni_call *call,
-                                     uint64_t sequence) {
+UNI_STRAIGHT void uni_inline_deliver(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence,
+                                     struct uni_inline_fold *fold) {
   size_t mine = call->block * (size_t)comm->rank;
   if (call->block == 0)
     return;
   if (uni_kind_folds(call->kind)) {
-    uni_inline_fold(comm, call, sequence);
+    uni_inline_fold(comm, call, fold);
   } else if (call->kind == UNI_BROADCAST) {
     if (comm->rank != call->root)
       uni_copy(call->recv, uni_inline_of(comm, call, sequence, call->root), call->block);

@@ -26,9 +26,11 @@ UNI_STRAIGHT bool uni_is_quick(unisono_comm *comm, const struct uni_call *call) 
 UNI_STRAIGHT bool uni_quick_sees(const unisono_comm *comm, const struct uni_call *call, int rank,
                                  uint64_t sequence, int looks) {
   const struct uni_arrival *line = &uni_slot_of(comm, rank, sequence)->arrival;
-  while (!uni_has_arrived(comm, rank, sequence))
+  while (!uni_has_arrived(comm, rank, sequence)) {
     if (--looks < 0)
       return false;
+    uni_relax();
+  }
   return line->call == uni_line_call(call) && line->count == call->count && line->match == call->match;
 }
 
@@ -46,6 +48,9 @@ UNI_STRAIGHT unisono_status uni_quick(unisono_comm *comm, const struct uni_call 
   struct uni_slot *slot = uni_slot_of(comm, comm->rank, sequence);
   uni_inline_put(comm, call, sequence);
   uni_publish_line(comm, call, call->count, slot, sequence);
+  struct uni_inline_fold fold;
+  if (uni_kind_folds(call->kind))
+    uni_inline_prepare(comm, call, sequence, &fold);
   int looks = comm->world->settings.crowded ? 0 : UNI_QUICK_LOOKS;
   if (run->met + 1 != sequence && !uni_quick_meets_last(comm, looks))
     return uni_drive_on(comm, *call, run->cursor);
@@ -55,7 +60,7 @@ UNI_STRAIGHT unisono_status uni_quick(unisono_comm *comm, const struct uni_call 
         return uni_drive_on(comm, *call, r);
     run->met = sequence;
   }
-  uni_inline_deliver(comm, call, sequence);
+  uni_inline_deliver(comm, call, sequence, &fold);
   return UNISONO_OK;
 }
 

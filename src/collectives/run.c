@@ -248,7 +248,10 @@ static bool step_to_work(unisono_comm *comm) {
   if (!uni_meet_arrivals(comm, last_awaited(comm)))
     return false;
   if (run->is_inline) {
-    uni_inline_deliver(comm, &run->call, run->sequence);
+    struct uni_inline_fold fold;
+    if (uni_kind_folds(run->call.kind))
+      uni_inline_prepare(comm, &run->call, run->sequence, &fold);
+    uni_inline_deliver(comm, &run->call, run->sequence, &fold);
     settle(comm);
     return true;
   }

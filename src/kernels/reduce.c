@@ -2,6 +2,7 @@
 #include "kernels/reduce.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct rung {
   const char *isa;
   const char *(*lacks)(void); /* NULL: can run here; else the reason why not */
   void (*install)(struct uni_kernels *table);
+  bool is_wide; /* its vectors are longer than UNI_FEW_BYTES */
 };
 
 static const char *lacks_nothing(void) {
@@ -31,7 +33,7 @@ static const struct rung ladder[] = {
     {"scalar", lacks_nothing, uni_install_generic},
 #if defined(UNI_KERNELS_X86)
     {"avx2", uni_lacks_avx2, uni_install_avx2},
-    {"avx512", uni_lacks_avx512, uni_install_avx512},
+    {"avx512", uni_lacks_avx512, uni_install_avx512, true},
 #elif defined(UNI_KERNELS_ARM)
     {"neon", lacks_nothing, uni_install_arm},
 #elif defined(UNI_KERNELS_RISCV)
@@ -64,6 +66,7 @@ static void build_tables(void) {
     if (available > 0)
       *table = tables[available - 1];
     ladder[available].install(table);
+    table->few = ladder[available].is_wide ? table - 1 : table;
     table->isa = ladder[available++].isa;
   }
   if (available < RUNGS)

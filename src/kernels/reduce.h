@@ -14,7 +14,7 @@
 
 #include "unisono.h"
 
-enum { UNI_DTYPES = UNISONO_FLOAT64 + 1, UNI_OPS = UNISONO_BXOR + 1 };
+enum { UNI_DTYPES = UNISONO_FLOAT64 + 1, UNI_OPS = UNISONO_BXOR + 1, UNI_FEW_BYTES = 32 };
 
 typedef void (*uni_fold_fn)(void *const *out, size_t n_out, const void *const *in, size_t n_in, size_t count);
 
@@ -25,6 +25,7 @@ typedef void (*uni_stream_fn)(void *to, const void *from, size_t bytes);
 
 struct uni_kernels {
   uni_fold_fn fold[UNI_DTYPES][UNI_OPS]; /* NULL where the type has no such op */
+  const struct uni_kernels *few;         /* the table for UNI_FEW_BYTES: a vector or two, not a part of one */
   uni_stream_fn stream;                  /* NULL: none, memcpy does */
   const char *isa;                       /* "scalar", "avx2", "avx512", ... */
   const char *reason;                    /* why this one, in words */

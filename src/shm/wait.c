@@ -20,16 +20,6 @@ enum {
   LOOK_MS = 10       /* look for deaths so often */
 };
 
-static inline void relax_processor(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ __volatile__("isb");
-#elif defined(__riscv)
-  __asm__ __volatile__(".insn i 0x0f, 0, x0, x0, 0x010"); /* pause */
-#endif
-}
-
 static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *timeout) {
   return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
@@ -135,7 +125,7 @@ bool uni_wait_nap(struct uni_wait *wait) {
   unisono_comm *comm = wait->comm;
   unsigned spins = comm->world->settings.crowded ? SPINS_CROWDED : SPINS;
   if (wait->rounds++ < spins) {
-    relax_processor();
+    uni_relax();
     return wait->rounds % LOOK_EVERY == 0 && uni_comm_is_broken(comm);
   }
   int64_t now = uni_now();

@@ -57,6 +57,17 @@ void uni_wait_restart(struct uni_wait *wait);
 /* Breaks the communicator for what uni_wait_pause found; returns the failure that counts. */
 unisono_status uni_wait_failed(struct uni_wait *wait, unisono_status status, const char *what);
 
+/* Between two looks at a line. */
+static inline void uni_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("isb");
+#elif defined(__riscv)
+  __asm__ __volatile__(".insn i 0x0f, 0, x0, x0, 0x010"); /* pause */
+#endif
+}
+
 /* Wakes the ranks of `comm` that sleep. */
 static inline void uni_wake(unisono_comm *comm);
 void uni_wake_sleepers(unisono_comm *comm);
