@@ -217,6 +217,7 @@ static unisono_status meet(unisono_comm *comm, const struct uni_birth *birth) {
 static unisono_status fill_in(unisono_comm *comm, struct uni_world *world, const struct uni_birth *birth) {
   comm->world = world;
   comm->size = birth->n;
+  comm->is_pair = comm->size == 2 && !world->settings.crowded;
   comm->timeout_ms = birth->timeout_ms;
   comm->parallel_for = birth->parallel_for;
   comm->pool = birth->pool;

@@ -28,6 +28,7 @@ struct uni_births {
 struct unisono_comm {
   struct uni_world *world;
   int size, rank;
+  bool is_pair;     /* two ranks with a processor each */
   int *world_ranks; /* of the members */
   uint64_t id;
   unsigned fork_generation;

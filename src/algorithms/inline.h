@@ -23,7 +23,9 @@ UNI_STRAIGHT void uni_copy(void *to, const void *from, size_t bytes) {
   if (bytes > 32) {
     memcpy(t, f, bytes);
   } else if (bytes > 16) {
-    struct { uint64_t word[2]; } c, d;
+    struct {
+      uint64_t word[2];
+    } c, d;
     memcpy(&c, f, 16), memcpy(&d, f + bytes - 16, 16);
     memcpy(t, &c, 16), memcpy(t + bytes - 16, &d, 16);
   } else if (bytes >= 8) {
@@ -35,21 +37,43 @@ UNI_STRAIGHT void uni_copy(void *to, const void *from, size_t bytes) {
   }
 }
 
-/* Of one sender; the same on every rank. */
+/* Does the payload of a pair's rank ride in the slots that they trade? Not where one of them only sends, and
+ * would find the lines with who has read them. */
+UNI_STRAIGHT bool uni_inline_trades(const unisono_comm *comm, const struct uni_call *call) {
+  return comm->is_pair && !uni_kind_has_root(call->kind);
+}
+
+/* Of one sender; the same on every rank. Who trades sends nothing but what is for the other. */
 UNI_STRAIGHT size_t uni_inline_bytes(const unisono_comm *comm, const struct uni_call *call) {
-  return uni_kind_scatters(call->kind) ? call->block * (size_t)comm->size : call->block;
+  return uni_kind_scatters(call->kind) && !uni_inline_trades(comm, call) ? call->block * (size_t)comm->size
+                                                                         : call->block;
+}
+
+/* Where what is for `rank` begins in a send buffer. */
+UNI_STRAIGHT size_t uni_inline_from(const struct uni_call *call, int rank) {
+  return uni_kind_scatters(call->kind) ? call->block * (size_t)rank : 0;
 }
 
 /* A rank's payload: in its line, behind it in its slot, in a room, or in its stage. */
 UNI_STRAIGHT unsigned char *uni_inline_of(const unisono_comm *comm, const struct uni_call *call,
                                           uint64_t sequence, int rank) {
-  struct uni_slot *slot = uni_slot_of(comm, rank, sequence);
   size_t bytes = uni_inline_bytes(comm, call);
+  if (bytes <= UNI_HEADER_PAYLOAD)
+    return uni_line_of(comm, rank, sequence)->payload;
+  if (uni_inline_trades(comm, call))
+    return comm->places[(uint64_t)rank ^ (sequence & 1)].traded.payload;
   if (bytes <= UNI_SLOT_PAYLOAD)
-    return bytes <= UNI_HEADER_PAYLOAD ? slot->arrival.payload : slot->payload;
+    return comm->places[rank].slots[sequence % UNI_SLOTS].payload;
   if (bytes <= UNI_ROOM_PAYLOAD)
     return comm->places[rank].rooms[sequence % UNI_ROOMS].payload;
   return (unsigned char *)uni_comm_stage(comm, rank, 0, UNI_STAGE_IN) + comm->run.inline_at;
+}
+
+/* What `from` sends to this rank. */
+UNI_STRAIGHT const unsigned char *uni_inline_to_me(const unisono_comm *comm, const struct uni_call *call,
+                                                   uint64_t sequence, int from) {
+  size_t at = uni_inline_trades(comm, call) ? 0 : uni_inline_from(call, comm->rank);
+  return uni_inline_of(comm, call, sequence, from) + at;
 }
 
 /* Takes room in the stages, the same on every rank, as the chunks of larger operations do: so a line has left
@@ -65,25 +89,28 @@ UNI_STRAIGHT void uni_inline_take_room(unisono_comm *comm, size_t bytes) {
 }
 
 /* May this rank arrive at once? Where it was the last operation's root, and others may still be in the one
- * before, it must not yet write where they may be reading: in one of its rooms, or its stage. */
+ * before, it must not yet write where they may be reading, in one of its rooms or its stage, or where the
+ * other of a pair is about to write. */
 UNI_STRAIGHT bool uni_may_arrive(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
   const struct uni_run *run = &comm->run;
-  return run->met + 1 == sequence ||
-         (call->block < run->inline_ends[call->kind] && uni_inline_bytes(comm, call) <= UNI_SLOT_PAYLOAD);
+  return run->met + 1 == sequence || (!comm->is_pair && call->block < run->inline_ends[call->kind] &&
+                                      uni_inline_bytes(comm, call) <= UNI_SLOT_PAYLOAD);
 }
 
 /* Writes this rank's payload, before the stamp. */
 UNI_STRAIGHT void uni_inline_put(unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
   size_t bytes = uni_inline_bytes(comm, call);
-  if (bytes > UNI_ROOM_PAYLOAD)
+  bool trades = uni_inline_trades(comm, call);
+  if (bytes > UNI_ROOM_PAYLOAD && !trades)
     uni_inline_take_room(comm, bytes);
   if (uni_call_send_bytes(call, comm->size, comm->rank) == 0)
     return;
-  if (bytes < UNI_TRIAL_LEAST)
-    uni_copy(uni_inline_of(comm, call, sequence, comm->rank), call->send, bytes);
+  unsigned char *to = uni_inline_of(comm, call, sequence, comm->rank);
+  const char *from = (const char *)call->send + (trades ? uni_inline_from(call, 1 - comm->rank) : 0);
+  if (bytes < UNI_TRIAL_LEAST || trades)
+    uni_copy(to, from, bytes);
   else
-    uni_outflow_copy(comm->run.lanes[0].outflow.copies, comm->kernels->stream,
-                     uni_inline_of(comm, call, sequence, comm->rank), call->send, bytes);
+    uni_outflow_copy(comm->run.lanes[0].outflow.copies, comm->kernels->stream, to, from, bytes);
 }
 
 /* A root whose data the others only read need not wait for them. */
@@ -107,13 +134,12 @@ UNI_STRAIGHT void uni_inline_prepare(const unisono_comm *comm, const struct uni_
                                      struct uni_inline_fold *fold) {
   bool has_result = call->kind != UNI_REDUCE || comm->rank == call->root;
   bool is_small = call->block < UNI_FEW_BYTES;
-  size_t from = call->kind == UNI_REDUCE_SCATTER ? call->block * (size_t)comm->rank : 0;
   fold->kernel = NULL;
   if (!has_result || call->block == 0)
     return;
   for (int r = 0; r < comm->size; r++)
-    comm->run.inputs[r] = uni_inline_of(comm, call, sequence, r) + from;
-  const char *mine = (const char *)call->send + from;
+    comm->run.inputs[r] = uni_inline_to_me(comm, call, sequence, r);
+  const char *mine = (const char *)call->send + uni_inline_from(call, comm->rank);
   comm->run.inputs[comm->rank] = is_small ? fold->mine : mine;
   fold->out = is_small ? fold->result : call->recv;
   fold->count = is_small ? (size_t)UNI_FEW_BYTES >> __builtin_ctzl(call->element) : call->count;
@@ -138,7 +164,6 @@ UNI_STRAIGHT void uni_inline_fold(const unisono_comm *comm, const struct uni_cal
 /* All needed lines are there: works out the result. */
 UNI_STRAIGHT void uni_inline_deliver(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence,
                                      struct uni_inline_fold *fold) {
-  size_t mine = call->block * (size_t)comm->rank;
   if (call->block == 0)
     return;
   if (uni_kind_folds(call->kind)) {
@@ -147,14 +172,17 @@ UNI_STRAIGHT void uni_inline_deliver(const unisono_comm *comm, const struct uni_
     if (comm->rank != call->root)
       uni_copy(call->recv, uni_inline_of(comm, call, sequence, call->root), call->block);
   } else if (call->kind == UNI_SCATTER) {
-    memcpy(call->recv, uni_inline_of(comm, call, sequence, call->root) + mine, call->block);
+    const void *source = uni_inline_to_me(comm, call, sequence, call->root);
+    if (comm->rank == call->root)
+      source = (const char *)call->send + uni_inline_from(call, comm->rank);
+    if (source != call->recv) /* in place */
+      uni_copy(call->recv, source, call->block);
   } else if (call->kind != UNI_GATHER || comm->rank == call->root) {
-    size_t from = call->kind == UNI_ALL_TO_ALL ? mine : 0;
     for (int r = 0; r < comm->size; r++) {
       char *to = (char *)call->recv + call->block * (size_t)r;
-      const void *source = uni_inline_of(comm, call, sequence, r) + from;
+      const void *source = uni_inline_to_me(comm, call, sequence, r);
       if (r == comm->rank)
-        source = (const char *)call->send + from;
+        source = (const char *)call->send + uni_inline_from(call, r);
       if (source != to) /* in place */
         uni_copy(to, source, call->block);
     }

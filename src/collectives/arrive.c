@@ -110,12 +110,12 @@ static void arrive_with_buffers(unisono_comm *comm, struct uni_arrival *line) {
 
 void uni_arrive(unisono_comm *comm) {
   struct uni_run *run = &comm->run;
-  struct uni_slot *slot = uni_slot_of(comm, comm->rank, run->sequence);
+  struct uni_arrival *line = uni_line_of(comm, comm->rank, run->sequence);
   if (run->is_inline)
     uni_inline_put(comm, &run->call, run->sequence);
   else
-    arrive_with_buffers(comm, &slot->arrival);
-  uni_publish_line(comm, &run->call, line_count(comm), slot, run->sequence);
+    arrive_with_buffers(comm, line);
+  uni_publish_line(comm, &run->call, line_count(comm), line, run->sequence);
   if (!run->is_inline)
     uni_reclaim_arrived(comm);
 }
@@ -137,7 +137,7 @@ void uni_line_describe(uint64_t call, uint64_t count, uint64_t match, char *text
 }
 
 UNI_COLD static void report_mismatch(unisono_comm *comm, int rank, const struct uni_arrival *theirs,
-                                     const struct uni_arrival *mine) {
+                                     const struct uni_said *mine) {
   char a[128], b[128];
   uni_line_describe(theirs->call, theirs->count, theirs->match, a, sizeof a);
   uni_line_describe(mine->call, mine->count, mine->match, b, sizeof b);
@@ -146,9 +146,11 @@ UNI_COLD static void report_mismatch(unisono_comm *comm, int rank, const struct 
 
 static bool meet(unisono_comm *comm, uint64_t sequence) {
   struct uni_run *run = &comm->run;
-  const struct uni_arrival *mine = &uni_slot_of(comm, comm->rank, sequence)->arrival;
+  const struct uni_said *mine = uni_said_in(comm, sequence);
   for (; run->cursor < comm->size; run->cursor++) {
-    const struct uni_arrival *line = &uni_slot_of(comm, run->cursor, sequence)->arrival;
+    if (run->cursor == comm->rank)
+      continue;
+    const struct uni_arrival *line = uni_line_of(comm, run->cursor, sequence);
     if (!uni_has_arrived(comm, run->cursor, sequence))
       return false;
     if (!uni_lines_agree(line, mine)) {

@@ -3,7 +3,12 @@
  * A root whose data the others only read returns from operation s when it has taken in the lines of s - 1;
  * everybody else when it has those of s. So who arrives at s has taken in those of s - 2, and knows that all
  * others have arrived there, and returned from s - 3: they read no payload of s - 4 any more, and no line of
- * it. That is the slot that s takes: four are enough. */
+ * it. That is the slot that s takes: four are enough.
+ *
+ * Two ranks with a processor each, a pair, trade one slot each: a rank writes its line, and the payload
+ * behind it, where it has read the other's the operation before. So the lines are in its caches, no store
+ * waits for them, and each goes one way in an operation. A rank has to have the other's last line for that, a
+ * root too; and it looks up what its own line said elsewhere, as the other may have written there already. */
 #ifndef UNI_COLLECTIVES_ARRIVE_H
 #define UNI_COLLECTIVES_ARRIVE_H
 
@@ -11,16 +16,18 @@
 #include "comm.h"
 #include "shm/wait.h"
 
-static inline struct uni_slot *uni_slot_of(const unisono_comm *comm, int rank, uint64_t sequence) {
-  return &comm->places[rank].slots[sequence % UNI_SLOTS];
+/* The rank's line of an operation. A pair's ranks trade their slots. */
+static inline struct uni_arrival *uni_line_of(const unisono_comm *comm, int rank, uint64_t sequence) {
+  if (comm->is_pair)
+    return &comm->places[(uint64_t)rank ^ (sequence & 1)].traded.arrival;
+  return &comm->places[rank].slots[sequence % UNI_SLOTS].arrival;
 }
 
 /* Has the rank arrived at the operation `sequence`? */
 static inline bool uni_has_arrived(const unisono_comm *comm, int rank, uint64_t sequence) {
   /* acquire: the rank's line and what it wrote before it are there, and it has finished all operations
    * before */
-  return atomic_load_explicit(&uni_slot_of(comm, rank, sequence)->arrival.stamp, memory_order_acquire) ==
-         sequence;
+  return atomic_load_explicit(&uni_line_of(comm, rank, sequence)->stamp, memory_order_acquire) == sequence;
 }
 
 /* What must be the same on all ranks, in a word. */
@@ -32,19 +39,26 @@ static inline enum uni_kind uni_line_kind(const struct uni_arrival *line) {
   return (enum uni_kind)(line->call & 0xff);
 }
 
-static inline bool uni_lines_agree(const struct uni_arrival *a, const struct uni_arrival *b) {
-  return a->call == b->call && a->match == b->match &&
-         (a->count == b->count || uni_kind_is_v(uni_line_kind(b)));
+/* What this rank says in its line. */
+static inline struct uni_said *uni_said_in(unisono_comm *comm, uint64_t sequence) {
+  return &comm->run.said[sequence % 2];
+}
+
+static inline bool uni_lines_agree(const struct uni_arrival *line, const struct uni_said *mine) {
+  return line->call == mine->call && line->match == mine->match &&
+         (line->count == mine->count || uni_kind_is_v(uni_line_kind(line)));
 }
 
 /* Fills in the line, but for the buffers, and shows it. */
 static inline void uni_publish_line(unisono_comm *comm, const struct uni_call *call, size_t count,
-                                    struct uni_slot *slot, uint64_t sequence) {
-  slot->arrival.call = uni_line_call(call);
-  slot->arrival.count = count;
-  slot->arrival.match = call->match;
-  /* release: whoever reads the stamp reads the line, the payload and the stage as written above */
-  atomic_store_explicit(&slot->arrival.stamp, sequence, memory_order_release);
+                                    struct uni_arrival *line, uint64_t sequence) {
+  struct uni_said *said = uni_said_in(comm, sequence);
+  line->call = said->call = uni_line_call(call);
+  line->count = said->count = count;
+  line->match = said->match = call->match;
+  /* release: whoever reads the stamp reads the line, the payload and the stage as written above, and this
+   * rank has read what a pair's other rank wrote here for the operation before */
+  atomic_store_explicit(&line->stamp, sequence, memory_order_release);
   uni_wake(comm);
 }
 

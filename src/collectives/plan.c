@@ -29,7 +29,7 @@ static bool view_peers(unisono_comm *comm) {
     run->send_bytes[r] = sent_bytes(comm, r);
     if (r == comm->rank)
       continue;
-    const struct uni_arrival *line = &uni_slot_of(comm, r, run->sequence)->arrival;
+    const struct uni_arrival *line = uni_line_of(comm, r, run->sequence);
     size_t recv = uni_call_recv_bytes(&run->call, comm->size, r);
     struct uni_ref send_ref = line->send, recv_ref = line->recv; /* copied once, then checked */
     if (run->plan.hands_over)
@@ -58,7 +58,9 @@ bool uni_make_plan(unisono_comm *comm) {
   if (uni_kind_is_v(run->call.kind)) {
     run->plan.total = 0;
     for (int r = 0; r < comm->size; r++) {
-      size_t most = (size_t)uni_slot_of(comm, r, run->sequence)->arrival.count * run->call.element;
+      uint64_t count = r == comm->rank ? uni_said_in(comm, run->sequence)->count
+                                       : uni_line_of(comm, r, run->sequence)->count;
+      size_t most = (size_t)count * run->call.element;
       run->plan.total = most > run->plan.total ? most : run->plan.total;
     }
     uni_set_up_lanes(comm);

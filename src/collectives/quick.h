@@ -25,7 +25,7 @@ UNI_STRAIGHT bool uni_is_quick(unisono_comm *comm, const struct uni_call *call) 
 /* Is the rank's line there, and does it say what this rank says? */
 UNI_STRAIGHT bool uni_quick_sees(const unisono_comm *comm, const struct uni_call *call, int rank,
                                  uint64_t sequence, int looks) {
-  const struct uni_arrival *line = &uni_slot_of(comm, rank, sequence)->arrival;
+  const struct uni_arrival *line = uni_line_of(comm, rank, sequence);
   while (!uni_has_arrived(comm, rank, sequence)) {
     if (--looks < 0)
       return false;
@@ -45,13 +45,14 @@ static inline bool uni_quick_meets_last(unisono_comm *comm, int looks) {
 UNI_STRAIGHT unisono_status uni_quick(unisono_comm *comm, const struct uni_call *call) {
   struct uni_run *run = &comm->run;
   uint64_t sequence = ++run->sequence;
-  struct uni_slot *slot = uni_slot_of(comm, comm->rank, sequence);
   uni_inline_put(comm, call, sequence);
-  uni_publish_line(comm, call, call->count, slot, sequence);
+  uni_publish_line(comm, call, call->count, uni_line_of(comm, comm->rank, sequence), sequence);
   struct uni_inline_fold fold;
   if (uni_kind_folds(call->kind))
     uni_inline_prepare(comm, call, sequence, &fold);
   int looks = comm->world->settings.crowded ? 0 : UNI_QUICK_LOOKS;
+  if (looks)
+    uni_relax(); /* a look too early would take a line away from who is about to write to it */
   if (run->met + 1 != sequence && !uni_quick_meets_last(comm, looks))
     return uni_drive_on(comm, *call, run->cursor);
   if (!uni_inline_is_one_sided(comm, call)) {

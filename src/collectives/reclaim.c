@@ -59,7 +59,7 @@ void uni_reclaim_met(unisono_comm *comm) {
   if (r->turn.timed)
     r->turn.began += uni_now();
   if (comm->rank != 0)
-    r->next[r->class].way = uni_slot_of(comm, 0, comm->run.sequence)->arrival.send.way;
+    r->next[r->class].way = uni_line_of(comm, 0, comm->run.sequence)->send.way;
 }
 
 static void choose(struct uni_trial *trial) {

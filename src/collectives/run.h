@@ -65,9 +65,15 @@ struct uni_lane {
 
 enum uni_phase { UNI_PHASE_MEET_LAST, UNI_PHASE_ARRIVE, UNI_PHASE_WORK, UNI_PHASE_DONE };
 
+/* What must be the same in all ranks' lines. */
+struct uni_said {
+  uint64_t call, count, match;
+};
+
 struct uni_run {
   /* of the communicator; the same on every rank between operations */
-  uint64_t sequence; /* of the operation under way or done last */
+  uint64_t sequence;       /* of the operation under way or done last */
+  struct uni_said said[2]; /* this rank's lines of the last two operations */
   uint64_t met;   /* the operations whose lines this rank has taken in: all, or all but the last (its root) */
   uint64_t steps; /* base of the step counters */
   bool stages_mapped;                /* see uni_stage_map */

@@ -7,8 +7,6 @@
 
 enum {
   LANE_BYTES = 64 << 10,    /* a thread is worth its synchronisation from here on */
-  HIDDEN_UNTIL = 4 << 10,   /* buffers are shown to the other rank from here on */
-  COPIED_UNTIL = 8 << 10,   /* the same, where nothing is reduced, or what is received is not what was sent */
   AT_ONCE = 1 << 10,        /* lines that a processor fetches together, behind that of the arrival */
   AHEAD = 1 << 20,          /* who is read from by ranks that share its processor runs ahead so far */
   RECLAIMS_UNTIL = 1 << 20, /* two buffers of it do not stay in the nearest caches */
@@ -22,11 +20,6 @@ static size_t least(size_t a, size_t b) {
 /* One at least. */
 static size_t whole_lines(size_t bytes) {
   return uni_whole_lines(bytes ? bytes : 1);
-}
-
-/* Two ranks with a processor each. */
-static bool is_pair(const unisono_comm *comm) {
-  return comm->size == 2 && !comm->world->settings.crowded;
 }
 
 /* ---- the cost model: where two algorithms take the same time. docs/performance.md has the formulas. In
@@ -75,7 +68,7 @@ static size_t crossing(uint64_t fixed, uint64_t line) {
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
-  if (n == 2 && (goes_between_pairs(kind) || (kind == UNI_ALL_REDUCE && is_pair(comm)))) {
+  if (n == 2 && goes_between_pairs(kind)) {
     size_t until = crossing(p.turn / 2, p.write + p.read);
     return (until > AT_ONCE ? until : AT_ONCE) * (uni_kind_scatters(kind) ? 2 : 1);
   }
@@ -94,7 +87,7 @@ static size_t one_shot_until(const unisono_comm *comm) {
   uint64_t step = comm->world->settings.crowded ? p.turn : 4 * p.turn;
   if (n < 2)
     return 0;
-  if (is_pair(comm))
+  if (comm->is_pair)
     return crossing(3 * p.turn, p.fold);
   return crossing(step * n, others * (p.read * (n - 2) + p.fold * n));
 }
@@ -137,6 +130,9 @@ static size_t most_inline(const unisono_comm *comm, enum uni_kind kind) {
   case UNI_INLINE:
     return UNI_INLINE_MAX;
   case UNI_AUTO:
+    if (comm->is_pair &&
+        !uni_kind_has_root(kind)) /* lines go one way by any algorithm, and inline with the least work */
+      return UNI_INLINE_MAX;
     room = least(room, inline_until(comm, kind));
     return room < UNI_HEADER_PAYLOAD ? UNI_HEADER_PAYLOAD : room;
   default:
@@ -144,10 +140,14 @@ static size_t most_inline(const unisono_comm *comm, enum uni_kind kind) {
   }
 }
 
+/* That a rank writes. */
+static size_t inline_blocks(const unisono_comm *comm, enum uni_kind kind) {
+  return uni_kind_scatters(kind) && (!comm->is_pair || uni_kind_has_root(kind)) ? (size_t)comm->size : 1;
+}
+
 void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]) {
   for (int kind = 0; kind < UNI_KINDS; kind++)
-    ends[kind] = 1 + most_inline(comm, (enum uni_kind)kind) /
-                         (uni_kind_scatters((enum uni_kind)kind) ? (size_t)comm->size : 1);
+    ends[kind] = 1 + most_inline(comm, (enum uni_kind)kind) / inline_blocks(comm, (enum uni_kind)kind);
   ends[UNI_ALL_TO_ALLV] = ends[UNI_ALL_GATHERV] = 0; /* the ranks' blocks differ */
 }
 
@@ -182,7 +182,7 @@ uint32_t uni_select_lanes(const unisono_comm *comm, size_t total) {
  * by two ranks in turn goes from one cache to the other, and its store waits for nobody. But who folds writes
  * to each of many ranks what they else read in one place. */
 static bool results_return(const unisono_comm *comm) {
-  return is_pair(comm) || (comm->world->settings.crowded && comm->size <= RETURNED_TO);
+  return comm->is_pair || (comm->world->settings.crowded && comm->size <= RETURNED_TO);
 }
 
 /* All that is staged has the root at one of its ends. */
@@ -191,7 +191,7 @@ static bool is_rooted_copy(enum uni_kind kind) {
 }
 
 bool uni_select_hands_over(const unisono_comm *comm, enum uni_kind kind) {
-  return is_pair(comm) && is_rooted_copy(kind);
+  return comm->is_pair && is_rooted_copy(kind);
 }
 
 /* Few ranks that share processors trade rooms for what all of them read, too, and write it to each: their
@@ -219,31 +219,21 @@ static bool copies_are_cheaper(const unisono_comm *comm, const struct uni_call *
   return call->block * (size_t)(ranks - 1) <= crossing(crowded_turn(comm), line * sharing);
 }
 
-/* By way of the stages no rank has to wait until the others are through with its buffers: a step less. Of two
- * ranks that trade rooms neither has to touch what the other will write again. */
+/* By way of the stages no rank has to wait until the others are through with its buffers: a step less. */
 bool uni_select_hides(const unisono_comm *comm, const struct uni_call *call) {
-  if (comm->world->settings.algorithm != UNI_AUTO)
+  if (comm->world->settings.algorithm != UNI_AUTO || !comm->world->settings.crowded)
     return false;
-  if (comm->world->settings.crowded && goes_between_pairs(call->kind))
+  if (goes_between_pairs(call->kind))
     return !uni_kind_is_v(call->kind) && copies_are_cheaper(comm, call);
-  if (call->kind == UNI_ALL_GATHER || call->kind == UNI_ALL_TO_ALL)
-    return is_pair(comm) && call->block <= (size_t)COPIED_UNTIL;
-  if (call->kind == UNI_REDUCE_SCATTER)
-    return is_pair(comm) && call->block <= (size_t)HIDDEN_UNTIL;
-  if (call->kind != UNI_ALL_REDUCE)
-    return false;
-  if (!is_pair(comm))
-    return comm->world->settings.crowded && uni_select_one_shot(comm, call);
-  /* pushed results go where their reader's processor holds the lines, but in place */
-  return call->block <= (size_t)(call->send == call->recv ? HIDDEN_UNTIL : COPIED_UNTIL);
+  return call->kind == UNI_ALL_REDUCE && uni_select_one_shot(comm, call);
 }
 
 /* A buffer that was sent from was written by its owner, who has its lines. Each of two ranks has a
  * processor. */
 bool uni_select_reclaims(const unisono_comm *comm, const struct uni_call *call) {
   enum uni_algorithm forced = comm->world->settings.algorithm;
-  return is_pair(comm) && (forced == UNI_AUTO || forced == UNI_PUSH) && call->kind == UNI_ALL_REDUCE &&
-         call->send != call->recv && call->block > (size_t)COPIED_UNTIL &&
+  return comm->is_pair && (forced == UNI_AUTO || forced == UNI_PUSH) && call->kind == UNI_ALL_REDUCE &&
+         call->send != call->recv && call->block > (size_t)UNI_INLINE_MAX &&
          call->block <= (size_t)RECLAIMS_UNTIL && !comm->world->settings.guard;
 }
 

@@ -15,7 +15,7 @@
 #define SYS_pidfd_open 434
 #endif
 
-enum { PROTOCOL = 3, NO_MEMBARRIER = 1 };
+enum { PROTOCOL = 4, NO_MEMBARRIER = 1 };
 
 /* The places of a hello's words; behind them, instead of a text, is the rank's demand. */
 enum { W_PROTOCOL, W_RANK, W_SIZE, W_SECRET, W_SECRET2, W_FLAGS, W_PAGE, W_LEFT_MS };

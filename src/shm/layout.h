@@ -1,8 +1,8 @@
 /* The shared segment of a communicator: who writes what, and who reads it.
  *
  *   header                      the first cause of a failure, set once by whoever finds it
- *   ranks[size]                 one struct uni_place a rank, written by that rank alone (but its doorbell)
- *   counts[size][4*size]        the v-collectives' arrays, by rank
+ *   ranks[size]                 one struct uni_place a rank, written by that rank alone (but its doorbell,
+ * and the slots that a pair trades) counts[size][4*size]        the v-collectives' arrays, by rank
  *   channels[size][size]        point to point, by sender and receiver
  *   rings[size][size]           their lines, written by the sender
  *   stages[size][lanes][2]      private data on its way, and results, written by its rank, or results that
@@ -54,12 +54,19 @@ struct uni_slot {
   _Alignas(UNI_LINE) unsigned char payload[UNI_SLOT_PAYLOAD + UNI_LINE]; /* the last line is only ever read */
 };
 
+/* The slot of a pair's rank. */
+struct uni_traded_slot {
+  _Alignas(UNI_LINE) struct uni_arrival arrival;
+  _Alignas(UNI_LINE) unsigned char payload[UNI_INLINE_MAX + UNI_LINE];
+};
+
 struct uni_room {
   _Alignas(UNI_LINE) unsigned char payload[UNI_ROOM_PAYLOAD + UNI_LINE];
 };
 
 /* What one rank publishes. */
 struct uni_place {
+  struct uni_traded_slot traded; /* of a pair, whose ranks write to it in turn: see arrive.h */
   struct uni_slot slots[UNI_SLOTS];
   struct uni_room rooms[UNI_ROOMS];
   _Alignas(UNI_LINE) _Atomic uint32_t sleepers; /* threads of this rank about to sleep or asleep */

@@ -50,7 +50,7 @@ static void arrive(unisono_comm *comm, size_t bytes) {
   run->plan = (struct uni_plan){.lanes = 1, .algorithm = UNI_PUSH};
   run->send_ref = run->recv_ref = (struct uni_ref){.segment = SHARED};
   uni_reclaim_begin(comm);
-  places[comm->rank].slots[run->sequence % UNI_SLOTS].arrival.send = run->send_ref;
+  uni_line_of(comm, comm->rank, run->sequence)->send = run->send_ref;
   uni_reclaim_arrived(comm);
 }
 

@@ -101,11 +101,11 @@ static void check_crowded(void) {
   CHECK(!uni_select_one_shot(&comm, &call));
 }
 
-/* Two ranks with a processor each: what rides with their lines, whatever was measured, and more where a line
- * costs little. */
+/* Two ranks with a processor each trade their slots, whatever was measured; what goes from a root or to it
+ * rides where a line costs little. */
 static void check_inline(void) {
   static struct uni_world world = {.settings = {.algorithm = UNI_AUTO}};
-  unisono_comm comm = {.size = 2, .world = &world};
+  unisono_comm comm = {.size = 2, .is_pair = true, .world = &world};
   size_t dear[UNI_KINDS], cheap[UNI_KINDS];
   uint32_t *ps = world.settings.costs.ps;
   ps[UNI_COST_TURN] = 200000;
@@ -113,8 +113,14 @@ static void check_inline(void) {
   uni_select_inline(&comm, dear);
   ps[UNI_COST_WRITE] = ps[UNI_COST_READ] = 1500;
   uni_select_inline(&comm, cheap);
-  CHECK(dear[UNI_ALL_REDUCE] == KI + 1 && dear[UNI_ALL_GATHER] == KI + 1 && dear[UNI_ALL_TO_ALL] == KI + 1);
-  CHECK(cheap[UNI_ALL_REDUCE] > 2 * KI && cheap[UNI_ALL_REDUCE] < 3 * KI);
+  const enum uni_kind traded[] = {UNI_ALL_REDUCE, UNI_REDUCE_SCATTER, UNI_ALL_GATHER, UNI_ALL_TO_ALL};
+  for (size_t i = 0; i < sizeof traded / sizeof *traded; i++)
+    CHECK(dear[traded[i]] == UNI_INLINE_MAX + 1 && cheap[traded[i]] == UNI_INLINE_MAX + 1);
+  CHECK(dear[UNI_BROADCAST] < KI && cheap[UNI_BROADCAST] == UNI_INLINE_MAX + 1);
+  CHECK(dear[UNI_SCATTER] < KI / 2 && cheap[UNI_SCATTER] == UNI_ROOM_PAYLOAD / 2 + 1);
+  comm.is_pair = false;
+  uni_select_inline(&comm, dear);
+  CHECK(dear[UNI_ALL_GATHER] < 3 * KI && dear[UNI_ALL_TO_ALL] == dear[UNI_ALL_GATHER]);
 }
 
 /* Chunks fill rooms of lines, as few as can be, and no last one is much shorter than the others. */
