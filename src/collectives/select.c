@@ -7,7 +7,6 @@
 
 enum {
   LANE_BYTES = 64 << 10,    /* a thread is worth its synchronisation from here on */
-  AT_ONCE = 1 << 10,        /* lines that a processor fetches together, behind that of the arrival */
   AHEAD = 1 << 20,          /* who is read from by ranks that share its processor runs ahead so far */
   RECLAIMS_UNTIL = 1 << 20, /* two buffers of it do not stay in the nearest caches */
   RETURNED_TO = 8           /* ranks */
@@ -68,10 +67,8 @@ static size_t crossing(uint64_t fixed, uint64_t line) {
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
-  if (n == 2 && goes_between_pairs(kind)) {
-    size_t until = crossing(p.turn / 2, p.write + p.read);
-    return (until > AT_ONCE ? until : AT_ONCE) * (uni_kind_scatters(kind) ? 2 : 1);
-  }
+  if (n == 2 && goes_between_pairs(kind))
+    return crossing(p.turn / 2, p.write + p.read) * (uni_kind_scatters(kind) ? 2 : 1);
   if (!uni_kind_shares_result(kind))
     return crossing(2 * p.turn, p.write); /* a copy that a shared buffer does not need */
   return crossing(2 * p.turn * n, p.write + p.read * others * others + p.fold * others * n);

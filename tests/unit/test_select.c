@@ -120,7 +120,7 @@ static void check_inline(void) {
   CHECK(dear[UNI_SCATTER] < KI / 2 && cheap[UNI_SCATTER] == UNI_ROOM_PAYLOAD / 2 + 1);
   comm.is_pair = false;
   uni_select_inline(&comm, dear);
-  CHECK(dear[UNI_ALL_GATHER] < 3 * KI && dear[UNI_ALL_TO_ALL] == dear[UNI_ALL_GATHER]);
+  CHECK(dear[UNI_ALL_GATHER] < 3 * KI && dear[UNI_ALL_TO_ALL] <= dear[UNI_ALL_GATHER]);
 }
 
 /* Chunks fill rooms of lines, as few as can be, and no last one is much shorter than the others. */
