@@ -19,18 +19,15 @@
 UNI_STRAIGHT void uni_copy(void *to, const void *from, size_t bytes) {
   char *t = to;
   const char *f = from;
-  uint64_t a, b;
+  uint64_t a[2], b[2];
   if (bytes > 32) {
     memcpy(t, f, bytes);
   } else if (bytes > 16) {
-    struct {
-      uint64_t word[2];
-    } c, d;
-    memcpy(&c, f, 16), memcpy(&d, f + bytes - 16, 16);
-    memcpy(t, &c, 16), memcpy(t + bytes - 16, &d, 16);
+    memcpy(a, f, 16), memcpy(b, f + bytes - 16, 16);
+    memcpy(t, a, 16), memcpy(t + bytes - 16, b, 16);
   } else if (bytes >= 8) {
-    memcpy(&a, f, 8), memcpy(&b, f + bytes - 8, 8);
-    memcpy(t, &a, 8), memcpy(t + bytes - 8, &b, 8);
+    memcpy(a, f, 8), memcpy(b, f + bytes - 8, 8);
+    memcpy(t, a, 8), memcpy(t + bytes - 8, b, 8);
   } else {
     for (size_t i = 0; i < bytes; i++)
       t[i] = f[i];
@@ -157,7 +154,7 @@ UNI_STRAIGHT void uni_inline_fold(const unisono_comm *comm, const struct uni_cal
   uint64_t environment = uni_fpenv_enter();
   fold->kernel(&fold->out, 1, comm->run.inputs, (size_t)comm->size, fold->count);
   uni_fpenv_leave(environment);
-  if (fold->out == fold->result)
+  if (call->block < UNI_FEW_BYTES)
     uni_copy(call->recv, fold->result, call->block);
 }
 
