@@ -30,14 +30,14 @@ static const char *lacks_nothing(void) {
 
 /* From the slowest to the fastest: each overwrites the entries of the one before. */
 static const struct rung ladder[] = {
-    {"scalar", lacks_nothing, uni_install_generic},
+    {"scalar", lacks_nothing, uni_install_generic, false},
 #if defined(UNI_KERNELS_X86)
-    {"avx2", uni_lacks_avx2, uni_install_avx2},
+    {"avx2", uni_lacks_avx2, uni_install_avx2, false},
     {"avx512", uni_lacks_avx512, uni_install_avx512, true},
 #elif defined(UNI_KERNELS_ARM)
-    {"neon", lacks_nothing, uni_install_arm},
+    {"neon", lacks_nothing, uni_install_arm, false},
 #elif defined(UNI_KERNELS_RISCV)
-    {"rvv", uni_lacks_rvv, uni_install_riscv},
+    {"rvv", uni_lacks_rvv, uni_install_riscv, false},
 #endif
 };
 
