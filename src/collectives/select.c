@@ -85,7 +85,7 @@ static size_t one_shot_until(const unisono_comm *comm) {
   if (n < 2)
     return 0;
   if (comm->is_pair)
-    return crossing(3 * p.turn / 2, p.fold);
+    return crossing(2 * p.turn, p.fold);
   return crossing(step * n, others * (p.read * (n - 2) + p.fold * n));
 }
 
