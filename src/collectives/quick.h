@@ -51,8 +51,8 @@ UNI_STRAIGHT unisono_status uni_quick(unisono_comm *comm, const struct uni_call 
   if (uni_kind_folds(call->kind))
     uni_inline_prepare(comm, call, sequence, &fold);
   int looks = comm->world->settings.crowded ? 0 : UNI_QUICK_LOOKS;
-  if (looks)
-    uni_relax(); /* a look too early would take a line away from who is about to write to it */
+  if (looks && uni_inline_bytes(comm, call) > UNI_HEADER_PAYLOAD)
+    uni_relax(); /* a look too early would take lines away from who is about to write to them */
   if (run->met + 1 != sequence && !uni_quick_meets_last(comm, looks))
     return uni_drive_on(comm, *call, run->cursor);
   if (!uni_inline_is_one_sided(comm, call)) {
