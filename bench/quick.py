@@ -2,9 +2,10 @@
 """Did anything become slower? Measures a few sizes, in less than a minute, and compares them with baseline.json.
 
 What is compared are ratios to what the machine itself can do, measured in turn with it: small calls to one exchange of
-a flag, larger ones to memcpy of the same bytes. They depend on whether the processors share a cache, which changes on virtual
-machines: the baseline has a set of ratios for each time of an exchange that was seen. What looks slower is measured again, up to twice; only what is slower
-every time is reported. Exit status 1 then; 2 where other programs leave too little of the machine to tell."""
+a flag, larger ones to memcpy of the same bytes. They depend on whether the processors share a cache, which changes on
+virtual machines: the baseline has a set of ratios for each time of an exchange that was seen. What looks slower is
+measured again, up to twice; only what is slower every time is reported. Exit status 1 then; 2 where other programs
+leave too little of the machine to tell."""
 
 import argparse
 import json
@@ -160,7 +161,8 @@ def main():
     saved, load = json.loads(BASELINE.read_text()), others_run()
     if saved["processor"] != processor():
         print(f"The baseline is of another processor ({saved['processor']}): some ratios differ by the machine.")
-    baseline = {(state["exchange"], what): ratio for state in saved["states"] for what, ratio in state["ratios"].items()}
+    baseline = {(state["exchange"], what): ratio
+                for state in saved["states"] for what, ratio in state["ratios"].items()}
     slower_now = tell(compare(plan(), build, baseline), baseline)
     if slower_now and load > BUSY:
         print(f"The machine was busy (load {load:.1f} a processor): that proves nothing; measure again when it is not.")
