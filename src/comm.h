@@ -107,6 +107,12 @@ bool uni_comm_has_left(const unisono_comm *comm, int rank);
 /* Is this rank dead, or has it left this communicator? */
 bool uni_comm_lost(unisono_comm *comm, int rank);
 
+/* Do the payloads of such a collective ride in the slots that a pair trades? Not where one rank only sends,
+ * and would find the lines with who has read them. */
+static inline bool uni_comm_trades(const unisono_comm *comm, enum uni_kind kind) {
+  return comm->is_pair && !uni_kind_has_root(kind);
+}
+
 static inline struct uni_step *uni_comm_step(const unisono_comm *comm, int rank, uint32_t lane) {
   return &comm->steps[(size_t)rank * comm->layout.lanes + lane];
 }

@@ -34,16 +34,11 @@ UNI_STRAIGHT void uni_copy(void *to, const void *from, size_t bytes) {
   }
 }
 
-/* Does the payload of a pair's rank ride in the slots that they trade? Not where one of them only sends, and
- * would find the lines with who has read them. */
-UNI_STRAIGHT bool uni_inline_trades(const unisono_comm *comm, const struct uni_call *call) {
-  return comm->is_pair && !uni_kind_has_root(call->kind);
-}
-
 /* Of one sender; the same on every rank. Who trades sends nothing but what is for the other. */
 UNI_STRAIGHT size_t uni_inline_bytes(const unisono_comm *comm, const struct uni_call *call) {
-  return uni_kind_scatters(call->kind) && !uni_inline_trades(comm, call) ? call->block * (size_t)comm->size
-                                                                         : call->block;
+  return uni_kind_scatters(call->kind) && !uni_comm_trades(comm, call->kind)
+             ? call->block * (size_t)comm->size
+             : call->block;
 }
 
 /* Where what is for `rank` begins in a send buffer. */
@@ -57,8 +52,8 @@ UNI_STRAIGHT unsigned char *uni_inline_of(const unisono_comm *comm, const struct
   size_t bytes = uni_inline_bytes(comm, call);
   if (bytes <= UNI_HEADER_PAYLOAD)
     return uni_line_of(comm, rank, sequence)->payload;
-  if (uni_inline_trades(comm, call))
-    return comm->places[(uint64_t)rank ^ (sequence & 1)].traded.payload;
+  if (uni_comm_trades(comm, call->kind))
+    return uni_traded_of(comm, rank, sequence)->payload;
   if (bytes <= UNI_SLOT_PAYLOAD)
     return comm->places[rank].slots[sequence % UNI_SLOTS].payload;
   if (bytes <= UNI_ROOM_PAYLOAD)
@@ -69,7 +64,7 @@ UNI_STRAIGHT unsigned char *uni_inline_of(const unisono_comm *comm, const struct
 /* What `from` sends to this rank. */
 UNI_STRAIGHT const unsigned char *uni_inline_to_me(const unisono_comm *comm, const struct uni_call *call,
                                                    uint64_t sequence, int from) {
-  size_t at = uni_inline_trades(comm, call) ? 0 : uni_inline_from(call, comm->rank);
+  size_t at = uni_comm_trades(comm, call->kind) ? 0 : uni_inline_from(call, comm->rank);
   return uni_inline_of(comm, call, sequence, from) + at;
 }
 
@@ -97,7 +92,7 @@ UNI_STRAIGHT bool uni_may_arrive(const unisono_comm *comm, const struct uni_call
 /* Writes this rank's payload, before the stamp. */
 UNI_STRAIGHT void uni_inline_put(unisono_comm *comm, const struct uni_call *call, uint64_t sequence) {
   size_t bytes = uni_inline_bytes(comm, call);
-  bool trades = uni_inline_trades(comm, call);
+  bool trades = uni_comm_trades(comm, call->kind);
   if (bytes > UNI_ROOM_PAYLOAD && !trades)
     uni_inline_take_room(comm, bytes);
   if (uni_call_send_bytes(call, comm->size, comm->rank) == 0)
@@ -115,7 +110,7 @@ UNI_STRAIGHT bool uni_inline_is_one_sided(const unisono_comm *comm, const struct
   return (call->kind == UNI_BROADCAST || call->kind == UNI_SCATTER) && comm->rank == call->root;
 }
 
-/* A fold of payloads, worked out before the peers' are there. */
+/* A fold of payloads, laid out before the peers' are there. */
 struct uni_inline_fold {
   uni_fold_fn kernel; /* NULL: nothing to fold */
   size_t count;
@@ -125,14 +120,15 @@ struct uni_inline_fold {
 
 /* Kernels are at their best with whole vectors, and there is always something to read behind a payload: so
  * what is less than a vector is folded as one, in a place of its own. What this rank sends is read from where
- * it comes from: its slot may still be on its way to this processor's cache, or streamed away from it. All
- * this before the wait: a vector is not read at once of what was written in smaller pieces just before. */
+ * it comes from: its slot may still be on its way to this processor's cache, or streamed away from it. In the
+ * straight line all this is before the wait: a vector is not read at once of what was written in smaller
+ * pieces just before. */
 UNI_STRAIGHT void uni_inline_prepare(const unisono_comm *comm, const struct uni_call *call, uint64_t sequence,
                                      struct uni_inline_fold *fold) {
   bool has_result = call->kind != UNI_REDUCE || comm->rank == call->root;
-  bool is_small = call->block < UNI_FEW_BYTES;
+  bool is_small = call->block <= UNI_FEW_BYTES;
   fold->kernel = NULL;
-  if (!has_result || call->block == 0)
+  if (!uni_kind_folds(call->kind) || !has_result || call->block == 0)
     return;
   for (int r = 0; r < comm->size; r++)
     comm->run.inputs[r] = uni_inline_to_me(comm, call, sequence, r);
@@ -154,7 +150,7 @@ UNI_STRAIGHT void uni_inline_fold(const unisono_comm *comm, const struct uni_cal
   uint64_t environment = uni_fpenv_enter();
   fold->kernel(&fold->out, 1, comm->run.inputs, (size_t)comm->size, fold->count);
   uni_fpenv_leave(environment);
-  if (call->block < UNI_FEW_BYTES)
+  if (call->block <= UNI_FEW_BYTES)
     uni_copy(call->recv, fold->result, call->block);
 }
 

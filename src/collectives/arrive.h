@@ -16,10 +16,15 @@
 #include "comm.h"
 #include "shm/wait.h"
 
-/* The rank's line of an operation. A pair's ranks trade their slots. */
+/* A pair's ranks trade their slots. */
+static inline struct uni_traded_slot *uni_traded_of(const unisono_comm *comm, int rank, uint64_t sequence) {
+  return &comm->places[(uint64_t)rank ^ (sequence & 1)].traded;
+}
+
+/* The rank's line of an operation. */
 static inline struct uni_arrival *uni_line_of(const unisono_comm *comm, int rank, uint64_t sequence) {
   if (comm->is_pair)
-    return &comm->places[(uint64_t)rank ^ (sequence & 1)].traded.arrival;
+    return &uni_traded_of(comm, rank, sequence)->arrival;
   return &comm->places[rank].slots[sequence % UNI_SLOTS].arrival;
 }
 

@@ -9,7 +9,7 @@
 #include "comm.h"
 #include "queue.h"
 
-/* Looks at a peer's line, at memory's pace, before the machine goes on with waiting in its ways. */
+/* Looks at a peer's line, with a pause between them, before the machine goes on with waiting in its ways. */
 enum { UNI_QUICK_LOOKS = 200 };
 
 /* May `call` be run at once, and in this way? */
@@ -48,14 +48,14 @@ UNI_STRAIGHT unisono_status uni_quick(unisono_comm *comm, const struct uni_call 
   uni_inline_put(comm, call, sequence);
   uni_publish_line(comm, call, call->count, uni_line_of(comm, comm->rank, sequence), sequence);
   struct uni_inline_fold fold;
-  if (uni_kind_folds(call->kind))
-    uni_inline_prepare(comm, call, sequence, &fold);
+  uni_inline_prepare(comm, call, sequence, &fold);
   int looks = comm->world->settings.crowded ? 0 : UNI_QUICK_LOOKS;
-  if (looks && uni_inline_bytes(comm, call) > UNI_HEADER_PAYLOAD)
+  bool is_one_sided = uni_inline_is_one_sided(comm, call);
+  if (looks && !is_one_sided && uni_inline_bytes(comm, call) > UNI_HEADER_PAYLOAD)
     uni_relax(); /* a look too early would take lines away from who is about to write to them */
   if (run->met + 1 != sequence && !uni_quick_meets_last(comm, looks))
     return uni_drive_on(comm, *call, run->cursor);
-  if (!uni_inline_is_one_sided(comm, call)) {
+  if (!is_one_sided) {
     for (int r = 0; r < comm->size; r++)
       if (r != comm->rank && !uni_quick_sees(comm, call, r, sequence, looks))
         return uni_drive_on(comm, *call, r);

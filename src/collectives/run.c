@@ -249,8 +249,7 @@ static bool step_to_work(unisono_comm *comm) {
     return false;
   if (run->is_inline) {
     struct uni_inline_fold fold;
-    if (uni_kind_folds(run->call.kind))
-      uni_inline_prepare(comm, &run->call, run->sequence, &fold);
+    uni_inline_prepare(comm, &run->call, run->sequence, &fold);
     uni_inline_deliver(comm, &run->call, run->sequence, &fold);
     settle(comm);
     return true;

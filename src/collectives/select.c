@@ -62,8 +62,8 @@ static size_t crossing(uint64_t fixed, uint64_t line) {
 
 /* Inline, every rank writes its block, reads all others' and folds all. Where the buffers turn out to be
  * shared, a rank reads its slice of each, writes it to each, and folds no more; for that it takes two turns.
- * Where two ranks trade rooms, lines go one way only, for the work of a plan, which is half a turn; of what
- * is scattered the peer reads a half. */
+ * Where two ranks that share processors trade rooms, lines go one way only, for the work of a plan, as if
+ * that were half a turn; of what is scattered the peer reads a half. */
 static size_t inline_until(const unisono_comm *comm, enum uni_kind kind) {
   struct price p = price_of(comm);
   uint64_t n = (uint64_t)comm->size, others = n - 1;
@@ -127,8 +127,7 @@ static size_t most_inline(const unisono_comm *comm, enum uni_kind kind) {
   case UNI_INLINE:
     return UNI_INLINE_MAX;
   case UNI_AUTO:
-    if (comm->is_pair &&
-        !uni_kind_has_root(kind)) /* lines go one way by any algorithm, and inline with the least work */
+    if (uni_comm_trades(comm, kind)) /* lines go one way by any algorithm, and inline with the least work */
       return UNI_INLINE_MAX;
     room = least(room, inline_until(comm, kind));
     return room < UNI_HEADER_PAYLOAD ? UNI_HEADER_PAYLOAD : room;
@@ -139,7 +138,7 @@ static size_t most_inline(const unisono_comm *comm, enum uni_kind kind) {
 
 /* That a rank writes. */
 static size_t inline_blocks(const unisono_comm *comm, enum uni_kind kind) {
-  return uni_kind_scatters(kind) && (!comm->is_pair || uni_kind_has_root(kind)) ? (size_t)comm->size : 1;
+  return uni_kind_scatters(kind) && !uni_comm_trades(comm, kind) ? (size_t)comm->size : 1;
 }
 
 void uni_select_inline(const unisono_comm *comm, size_t ends[UNI_KINDS]) {

@@ -37,13 +37,16 @@ static void read_model(char *model, size_t room) {
     fclose(file);
 }
 
+enum { MEANING = 2 }; /* of the constants: another one where what they measure has changed */
+
 /* What the constants depend on, in lines. */
 static void write_key(char key[KEY]) {
   struct utsname system;
   char model[128];
   read_model(model, sizeof model);
-  snprintf(key, KEY, "unisono %s\nprocessor %s\nkernels %s\nsystem %s %s\n", unisono_version(), model,
-           uni_kernels()->isa, uname(&system) == 0 ? system.sysname : "unknown", system.release);
+  snprintf(key, KEY, "unisono %s, costs %d\nprocessor %s\nkernels %s\nsystem %s %s\n", unisono_version(),
+           MEANING, model, uni_kernels()->isa, uname(&system) == 0 ? system.sysname : "unknown",
+           system.release);
 }
 
 bool uni_costs_path(char *path, size_t room) {

@@ -1,8 +1,9 @@
 /* The shared segment of a communicator: who writes what, and who reads it.
  *
  *   header                      the first cause of a failure, set once by whoever finds it
- *   ranks[size]                 one struct uni_place a rank, written by that rank alone (but its doorbell,
- * and the slots that a pair trades) counts[size][4*size]        the v-collectives' arrays, by rank
+ *   ranks[size]                 one struct uni_place a rank, written by that rank alone, but for its doorbell
+ *                               and the slot of a pair
+ *   counts[size][4*size]        the v-collectives' arrays, by rank
  *   channels[size][size]        point to point, by sender and receiver
  *   rings[size][size]           their lines, written by the sender
  *   stages[size][lanes][2]      private data on its way, and results, written by its rank, or results that
@@ -28,7 +29,7 @@ enum {
   UNI_SLOT_PAYLOAD = 1408, /* behind it in the slot */
   UNI_ROOMS = 2,           /* for larger ones, used in turn */
   UNI_ROOM_PAYLOAD = 4096,
-  UNI_INLINE_MAX = 8192, /* in the stage */
+  UNI_INLINE_MAX = 8192, /* in the stage, or in the slot of a pair */
   UNI_TRADED_ROOMS = 2,  /* chunks of a pair that are alive at a time */
   UNI_TEXT = 320
 };

@@ -57,7 +57,7 @@ void uni_wait_restart(struct uni_wait *wait);
 /* Breaks the communicator for what uni_wait_pause found; returns the failure that counts. */
 unisono_status uni_wait_failed(struct uni_wait *wait, unisono_status status, const char *what);
 
-/* Between two looks at a line. */
+/* Before a look at a line that will not be there yet. */
 static inline void uni_relax(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();

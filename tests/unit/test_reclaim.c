@@ -113,7 +113,7 @@ static void test_others_are_left_alone(void) {
 
 int main(void) {
   for (int r = 0; r < 2; r++) {
-    ranks[r] = (unisono_comm){.rank = r, .size = 2, .places = places};
+    ranks[r] = (unisono_comm){.rank = r, .size = 2, .is_pair = true, .places = places};
     ranks[r].run.reclaim = &reclaims[r];
     ranks[r].run.lanes = &lanes[r];
   }

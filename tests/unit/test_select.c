@@ -119,8 +119,9 @@ static void check_inline(void) {
   CHECK(dear[UNI_BROADCAST] < KI && cheap[UNI_BROADCAST] == UNI_INLINE_MAX + 1);
   CHECK(dear[UNI_SCATTER] < KI / 2 && cheap[UNI_SCATTER] == UNI_ROOM_PAYLOAD / 2 + 1);
   comm.is_pair = false;
+  world.settings.crowded = true;
   uni_select_inline(&comm, dear);
-  CHECK(dear[UNI_ALL_GATHER] < 3 * KI && dear[UNI_ALL_TO_ALL] <= dear[UNI_ALL_GATHER]);
+  CHECK(dear[UNI_ALL_GATHER] == UNI_INLINE_MAX + 1 && dear[UNI_ALL_TO_ALL] == UNI_INLINE_MAX / 2 + 1);
 }
 
 /* Chunks fill rooms of lines, as few as can be, and no last one is much shorter than the others. */
