@@ -137,7 +137,9 @@ def tell(best, baseline):
             print(f"faster  {key[1]}: {ratio:.2f}, was {baseline[key]:.2f}")
     for key in bad:
         print(f"SLOWER  {key[1]}: {best[key]:.2f}, was {baseline[key]:.2f} (an exchange took {key[0]} µs)")
-    print(f"{len(best)} ratios, {len(bad)} slower than the baseline")
+    unknown = sum(key not in baseline for key in best)
+    print(f"{len(best)} ratios, {len(bad)} slower than the baseline" +
+          (f"; {unknown} have none: --save adds this state of the machine" if unknown else ""))
     return bool(bad)
 
 

@@ -36,9 +36,11 @@ UNI_STRAIGHT bool uni_quick_sees(const unisono_comm *comm, const struct uni_call
 
 /* Are all lines there of the operation before, whose root this rank was? */
 static inline bool uni_quick_meets_last(unisono_comm *comm, int looks) {
-  while (!uni_meet_arrivals(comm, comm->run.sequence - 1))
+  while (!uni_meet_arrivals(comm, comm->run.sequence - 1)) {
     if (--looks < 0 || uni_comm_is_broken(comm))
       return false;
+    uni_relax();
+  }
   return true;
 }
 
